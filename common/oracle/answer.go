@@ -1,0 +1,350 @@
+package oracle
+
+import (
+	"math"
+	"slices"
+	"sort"
+	"strings"
+
+	"archbench/common/coverage"
+	"archbench/common/event"
+	"archbench/common/view"
+)
+
+// Answer returns the rows that an answer to q at this coverage must have.
+func (h *History) Answer(at coverage.Coverage, r view.Rules, p view.Params, q view.Query) ([]view.Row, error) {
+	if err := h.check(at); err != nil {
+		return nil, err
+	}
+	h.index()
+	t := truth{h: h, at: at, params: p, logic: r.Logic(), codes: map[string]code{}}
+	rows := t.rowsOf(q)
+	q.View.Schema().Sort(rows)
+	return q.Apply(rows), nil
+}
+
+// truth is one question's view of the history.
+type truth struct {
+	h      *History
+	at     coverage.Coverage
+	params view.Params
+	logic  view.Logic
+	codes  map[string]code
+}
+
+type code struct {
+	folded string
+	counts bool
+}
+
+// rowsOf returns all rows that q can show, and perhaps more. With last=N it
+// looks at ever longer stretches at the end until N starts have rows there.
+func (t *truth) rowsOf(q view.Query) []view.Row {
+	from, to := int64(math.MinInt64), int64(math.MaxInt64)
+	if q.From != nil {
+		from = *q.From
+	}
+	if q.To != nil {
+		to = *q.To
+	}
+	if q.Last <= 0 || len(t.h.lines) == 0 {
+		return t.rows(q.View, from, to)
+	}
+	first, end := t.h.lines[0].time, min(t.h.lines[len(t.h.lines)-1].time, to)
+	for reach := int64(q.Last+1) * t.windowMS(q.View); ; reach *= 4 {
+		low := max(from, end-reach)
+		rows := t.rows(q.View, low, to)
+		if distinctStarts(q.View, rows) >= q.Last || low == from || low < first-t.windowMS(q.View) {
+			return rows
+		}
+	}
+}
+
+func distinctStarts(v view.Name, rows []view.Row) int {
+	schema, starts := v.Schema(), map[int64]bool{}
+	for i := range rows {
+		starts[schema.WindowOf(&rows[i])] = true
+	}
+	return len(starts)
+}
+
+func (t *truth) windowMS(v view.Name) int64 {
+	switch v {
+	case view.RevenueByCountry:
+		return t.params.Tumbling.Milliseconds()
+	case view.RollingRevenue:
+		return t.params.HopSize.Milliseconds()
+	case view.CustomerSessions:
+		return t.params.SessionGap.Milliseconds()
+	case view.TopProducts:
+		return t.params.Top.Milliseconds()
+	case view.RevenueBySegment:
+		return t.params.Segment.Milliseconds()
+	case view.DistinctCustomers:
+		return t.params.Distinct.Milliseconds()
+	default:
+		return t.params.Alert.Milliseconds()
+	}
+}
+
+// rows computes all rows of the view whose start lies in [from, to).
+func (t *truth) rows(v view.Name, from, to int64) []view.Row {
+	var rows []view.Row
+	switch v {
+	case view.RevenueByCountry:
+		rows = t.revenueByCountry(from, to)
+	case view.RollingRevenue:
+		rows = t.rollingRevenue(from, to)
+	case view.CustomerSessions:
+		rows = t.customerSessions(from, to)
+	case view.TopProducts:
+		rows = t.topProducts(from, to)
+	case view.RevenueBySegment:
+		rows = t.revenueBySegment(from, to)
+	case view.DistinctCustomers:
+		rows = t.distinctCustomers(from, to)
+	case view.SpendAlerts:
+		rows = t.spendAlerts(from, to)
+	}
+	schema := v.Schema()
+	return slices.DeleteFunc(rows, func(r view.Row) bool {
+		start := schema.WindowOf(&r)
+		return start < from || start >= to
+	})
+}
+
+// each calls f for the lines that count and may lie in a window of this size that starts in [from, to).
+func (t *truth) each(from, to, size int64, f func(l *line, code string)) {
+	lines := t.h.lines
+	i := sort.Search(len(lines), func(i int) bool { return lines[i].time >= from })
+	for ; i < len(lines); i++ {
+		l := &lines[i]
+		if l.time-size >= to {
+			return
+		}
+		if code, counts := t.counts(l); counts {
+			f(l, code)
+		}
+	}
+}
+
+// counts reports whether a line is in the prefix and in the rules, and under which code.
+func (t *truth) counts(l *line) (string, bool) {
+	if !l.in(t.at) {
+		return "", false
+	}
+	c, known := t.codes[l.code]
+	if !known {
+		c.folded, c.counts = t.logic.Code(l.code)
+		t.codes[l.code] = c
+	}
+	return c.folded, c.counts
+}
+
+type windowText struct {
+	start int64
+	text  string
+}
+
+type windowCustomer struct {
+	start, customer int64
+}
+
+// sums are the measures of a group of lines.
+type sums struct{ lines, units, gross, cancelled int64 }
+
+func (s *sums) add(l *line) {
+	s.lines++
+	s.units += l.quantity
+	switch l.kind {
+	case event.Sale:
+		s.gross += l.amount
+	case event.Cancellation:
+		s.cancelled += l.amount
+	}
+}
+
+func (s sums) net() int64 { return s.gross + s.cancelled }
+
+// group returns the sums of a key, made on first use.
+func group[K comparable](m map[K]*sums, k K) *sums {
+	s := m[k]
+	if s == nil {
+		s = &sums{}
+		m[k] = s
+	}
+	return s
+}
+
+func (t *truth) revenueByCountry(from, to int64) []view.Row {
+	size := t.windowMS(view.RevenueByCountry)
+	groups := map[windowText]*sums{}
+	t.each(from, to, size, func(l *line, _ string) {
+		group(groups, windowText{view.WindowStart(l.time, size), l.country}).add(l)
+	})
+	var rows []view.Row
+	for k, s := range groups {
+		rows = append(rows, view.Row{Text: k.text, Num: [view.MaxNums]int64{k.start, s.lines, s.units, s.gross, s.cancelled, s.net()}})
+	}
+	return rows
+}
+
+func (t *truth) rollingRevenue(from, to int64) []view.Row {
+	size, slide := t.windowMS(view.RollingRevenue), t.params.HopSlide.Milliseconds()
+	groups := map[windowText]*sums{}
+	t.each(from, to, size, func(l *line, _ string) {
+		for start := view.WindowStart(l.time, slide); start > l.time-size; start -= slide {
+			if start >= from && start < to {
+				group(groups, windowText{start, l.country}).add(l)
+			}
+		}
+	})
+	var rows []view.Row
+	for k, s := range groups {
+		rows = append(rows, view.Row{Text: k.text, Num: [view.MaxNums]int64{k.start, s.lines, s.gross, s.net()}})
+	}
+	return rows
+}
+
+// customerSessions goes through all lines of each customer that has one in the
+// range, because a session may begin before it.
+func (t *truth) customerSessions(from, to int64) []view.Row {
+	customers := map[int64]bool{}
+	t.each(from, to, 0, func(l *line, _ string) {
+		if l.customer != 0 {
+			customers[l.customer] = true
+		}
+	})
+	gap := t.params.SessionGap.Milliseconds()
+	var rows []view.Row
+	for customer := range customers {
+		var open *view.Row // customer, start, end, lines, net
+		for _, i := range t.h.byCustomer[customer] {
+			l := &t.h.lines[i]
+			if _, counts := t.counts(l); !counts {
+				continue
+			}
+			if open == nil || l.time-open.Num[2] > gap {
+				rows = append(rows, view.Row{Num: [view.MaxNums]int64{customer, l.time}})
+				open = &rows[len(rows)-1]
+			}
+			open.Num[2] = l.time
+			open.Num[3]++
+			if l.kind != event.Adjustment {
+				open.Num[4] += l.amount
+			}
+		}
+	}
+	return rows
+}
+
+func (t *truth) topProducts(from, to int64) []view.Row {
+	size := t.windowMS(view.TopProducts)
+	groups := map[windowText]*sums{}
+	t.each(from, to, size, func(l *line, code string) {
+		if l.kind == event.Sale {
+			group(groups, windowText{view.WindowStart(l.time, size), code}).add(l)
+		}
+	})
+	products := map[int64][]view.Row{} // by window, rank still empty
+	for k, s := range groups {
+		products[k.start] = append(products[k.start], view.Row{Text: k.text, Num: [view.MaxNums]int64{k.start, 0, s.units, s.gross}})
+	}
+	var rows []view.Row
+	for _, ps := range products {
+		slices.SortFunc(ps, func(a, b view.Row) int {
+			switch {
+			case a.Num[3] > b.Num[3]:
+				return -1
+			case a.Num[3] < b.Num[3]:
+				return 1
+			}
+			return strings.Compare(a.Text, b.Text)
+		})
+		for i := range ps[:min(len(ps), t.params.TopK)] {
+			ps[i].Num[1] = int64(i + 1)
+			rows = append(rows, ps[i])
+		}
+	}
+	return rows
+}
+
+func (t *truth) revenueBySegment(from, to int64) []view.Row {
+	size := t.windowMS(view.RevenueBySegment)
+	groups := map[windowText]*sums{}
+	segments := map[windowCustomer]string{}
+	t.each(from, to, size, func(l *line, _ string) {
+		at := windowCustomer{view.WindowStart(l.time, size), l.customer}
+		segment, known := segments[at]
+		if !known {
+			segment = t.segmentAsOf(at.customer, at.start)
+			segments[at] = segment
+		}
+		group(groups, windowText{at.start, segment}).add(l)
+	})
+	var rows []view.Row
+	for k, s := range groups {
+		rows = append(rows, view.Row{Text: k.text, Num: [view.MaxNums]int64{k.start, s.lines, s.net()}})
+	}
+	return rows
+}
+
+// segmentAsOf finds the change with the greatest valid_from at or before the
+// instant, the later offset where two tie.
+func (t *truth) segmentAsOf(customer, instant int64) string {
+	if customer == 0 {
+		return "guest"
+	}
+	var latest *change
+	changes := t.h.changes[customer]
+	for i := range changes {
+		c := &changes[i]
+		if !c.in(t.at) || c.validFrom > instant {
+			continue
+		}
+		if latest == nil || c.validFrom > latest.validFrom || c.validFrom == latest.validFrom && c.offset > latest.offset {
+			latest = c
+		}
+	}
+	if latest == nil || latest.segment == "" {
+		return "unknown"
+	}
+	return latest.segment
+}
+
+func (t *truth) distinctCustomers(from, to int64) []view.Row {
+	size := t.windowMS(view.DistinctCustomers)
+	sets := map[windowText]map[int64]bool{}
+	t.each(from, to, size, func(l *line, _ string) {
+		if l.customer == 0 {
+			return
+		}
+		k := windowText{view.WindowStart(l.time, size), l.country}
+		if sets[k] == nil {
+			sets[k] = map[int64]bool{}
+		}
+		sets[k][l.customer] = true
+	})
+	var rows []view.Row
+	for k, set := range sets {
+		rows = append(rows, view.Row{Text: k.text, Num: [view.MaxNums]int64{k.start, int64(len(set))}})
+	}
+	return rows
+}
+
+func (t *truth) spendAlerts(from, to int64) []view.Row {
+	size := t.windowMS(view.SpendAlerts)
+	groups := map[windowCustomer]*sums{}
+	t.each(from, to, size, func(l *line, _ string) {
+		if l.customer != 0 && l.kind == event.Sale {
+			group(groups, windowCustomer{view.WindowStart(l.time, size), l.customer}).add(l)
+		}
+	})
+	var rows []view.Row
+	for k, s := range groups {
+		if s.gross >= t.params.AlertThresholdMilli {
+			rows = append(rows, view.Row{Num: [view.MaxNums]int64{k.start, k.customer, s.gross}})
+		}
+	}
+	return rows
+}
