@@ -1,0 +1,158 @@
+package stream
+
+import (
+	"math"
+
+	"archbench/common/view"
+)
+
+// Cut is an immutable copy of the partial rows that a query needs of one state.
+// Cuts of states that hold disjoint sets of lines merge.
+type Cut struct {
+	rows     []view.Row // of the view's partial
+	profiles []view.Row // for revenue_by_segment
+}
+
+// Customers is a set of customers; nil stands for all.
+type Customers map[int64]struct{}
+
+// span is a range of window starts, [from, to).
+type span struct{ from, to int64 }
+
+var everything = span{math.MinInt64, math.MaxInt64}
+
+func (s span) holds(at int64) bool { return at >= s.from && at < s.to }
+
+// spanOf is the range of partial rows that q's bounds reach.
+func (s *State) spanOf(q view.Query) span {
+	r := everything
+	if q.From != nil {
+		r.from = *q.From
+	}
+	if q.To != nil {
+		r.to = *q.To
+		if q.View == view.RollingRevenue && r.to <= math.MaxInt64-s.sizes.hopSize {
+			r.to += s.sizes.hopSize // the panes of the last window lie above its start
+		}
+	}
+	return r
+}
+
+// NeedsCustomers reports whether the customers must be known before Cut: for a
+// bounded query on sessions or segments, one state cannot tell which of its
+// fragments or profiles another state's rows need.
+func NeedsCustomers(q view.Query) bool {
+	return (q.View == view.CustomerSessions || q.View == view.RevenueBySegment) && (q.From != nil || q.To != nil)
+}
+
+// AddCustomers adds those customers to the set that have a row in the query's range.
+func (s *State) AddCustomers(q view.Query, set Customers) {
+	r := s.spanOf(q)
+	switch q.View {
+	case view.CustomerSessions:
+		for customer, fs := range s.sessions.byCustomer {
+			for i := range fs {
+				if r.holds(fs[i].start) {
+					set[customer] = struct{}{}
+					break
+				}
+			}
+		}
+	case view.RevenueBySegment:
+		for w, cells := range s.customers.windows {
+			if r.holds(w) {
+				for c := range cells {
+					set[c] = struct{}{}
+				}
+			}
+		}
+	}
+}
+
+// Cut copies what q needs. Where NeedsCustomers, the set is that of all states
+// that will be merged; else it is nil.
+func (s *State) Cut(q view.Query, customers Customers) *Cut {
+	c := &Cut{}
+	r := s.spanOf(q)
+	if q.View == view.CustomerSessions {
+		r = everything // a session in range may have fragments outside it; the set narrows
+	}
+	s.each(q.View.Partial(), r, customers, func(row view.Row) bool {
+		c.rows = append(c.rows, row)
+		return true
+	})
+	if q.View == view.RevenueBySegment {
+		s.each(view.Profiles, everything, customers, func(row view.Row) bool {
+			c.profiles = append(c.profiles, row)
+			return true
+		})
+	}
+	return c
+}
+
+// each yields the rows of a partial whose window lies in r; sessions and
+// profiles only of these customers.
+func (s *State) each(kind view.Partial, r span, customers Customers, yield func(view.Row) bool) {
+	switch kind {
+	case view.CountryWindows:
+		eachCell(s.countries, r, yield)
+	case view.CountryPanes:
+		eachCell(s.panes, r, yield)
+	case view.ProductWindows:
+		eachCell(s.products, r, yield)
+	case view.CustomerWindows:
+		eachCell(s.customers, r, yield)
+	case view.SpendWindows:
+		eachCell(s.spend, r, yield)
+	case view.CustomerSets:
+		eachCell(s.sets, r, yield)
+	case view.SessionFragments:
+		eachOf(s.sessions.byCustomer, customers, func(customer int64, fs []fragment) bool {
+			for i := range fs {
+				if !yield(fs[i].row(customer)) {
+					return false
+				}
+			}
+			return true
+		})
+	case view.Profiles:
+		eachOf(s.profiles.byCustomer, customers, func(customer int64, cs []change) bool {
+			for i := range cs {
+				if !yield(cs[i].row(customer)) {
+					return false
+				}
+			}
+			return true
+		})
+	}
+}
+
+func eachCell[K comparable](t *table[K], r span, yield func(view.Row) bool) {
+	for w, cells := range t.windows {
+		if !r.holds(w) {
+			continue
+		}
+		for k, c := range cells {
+			if !yield(rowOf(w, k, c.values)) {
+				return
+			}
+		}
+	}
+}
+
+// eachOf calls f for the wanted customers, going through the smaller of the two sets.
+func eachOf[V any](all map[int64]V, wanted Customers, f func(int64, V) bool) {
+	if wanted == nil {
+		for customer, v := range all {
+			if !f(customer, v) {
+				return
+			}
+		}
+		return
+	}
+	for customer := range wanted {
+		if v, ok := all[customer]; ok && !f(customer, v) {
+			return
+		}
+	}
+}

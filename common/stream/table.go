@@ -1,0 +1,80 @@
+package stream
+
+import "archbench/common/view"
+
+// values are the summed columns of a row; unused places stay zero.
+type values [4]int64
+
+// table holds additive rows by window and key.
+type table[K comparable] struct {
+	windows map[int64]map[K]*cell
+	len     int
+	track   bool
+	changed []changedCell[K]
+
+	// Lines arrive mostly in time order, so the last window is looked at first.
+	lastStart int64
+	last      map[K]*cell
+}
+
+type cell struct {
+	values  values
+	changed bool
+}
+
+type changedCell[K comparable] struct {
+	window int64
+	key    K
+	cell   *cell
+}
+
+func newTable[K comparable]() *table[K] { return &table[K]{windows: map[int64]map[K]*cell{}} }
+
+func (t *table[K]) add(window int64, key K, v values) {
+	cells := t.last
+	if cells == nil || t.lastStart != window {
+		cells = t.windows[window]
+		if cells == nil {
+			cells = map[K]*cell{}
+			t.windows[window] = cells
+		}
+		t.last, t.lastStart = cells, window
+	}
+	c := cells[key]
+	isNew := c == nil
+	if isNew {
+		c = &cell{}
+		cells[key] = c
+		t.len++
+	}
+	if t.track && !c.changed && (isNew || v != values{}) {
+		c.changed = true
+		t.changed = append(t.changed, changedCell[K]{window, key, c})
+	}
+	for i := range v {
+		c.values[i] += v[i]
+	}
+}
+
+func takeCells[K comparable](t *table[K], kind view.Partial, put func(view.Partial, view.Row)) {
+	for i := range t.changed {
+		c := &t.changed[i]
+		c.cell.changed = false
+		put(kind, rowOf(c.window, c.key, c.cell.values))
+	}
+	clear(t.changed)
+	t.changed = t.changed[:0]
+}
+
+// rowOf lays a cell out as the row that its partial's schema describes.
+func rowOf[K comparable](window int64, key K, v values) view.Row {
+	switch k := any(key).(type) {
+	case string:
+		return view.Row{Text: k, Num: [view.MaxNums]int64{window, v[0], v[1], v[2], v[3]}}
+	case resident:
+		return view.Row{Text: k.country, Num: [view.MaxNums]int64{window, k.customer}}
+	case int64:
+		return view.Row{Num: [view.MaxNums]int64{window, k, v[0], v[1]}}
+	}
+	return view.Row{} // not reached: a table has one of these three keys
+}
