@@ -1,0 +1,113 @@
+package conformance
+
+import (
+	"cmp"
+	"context"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"archbench/common/architecture"
+	"archbench/common/eventlog"
+)
+
+// Subject is an architecture under test.
+type Subject struct {
+	Name string
+	Open func(ctx context.Context, c architecture.Config) (architecture.Architecture, error)
+	// CrashPoints are all places where it can be killed between two steps.
+	CrashPoints []string
+	// KeepsHistory says that it can reprocess what the log no longer holds.
+	KeepsHistory bool
+	// HasSeam says that its answers name a seam.
+	HasSeam bool
+}
+
+// Backend makes logs to test on.
+type Backend struct {
+	Name string
+	// New returns a log whose topics the case creates; the test closes it.
+	New func(t testing.TB) (eventlog.Log, eventlog.Admin)
+	// Shared says that the log is shared with others and slow: fewer rounds, and
+	// nothing that needs a log of its own.
+	Shared bool
+	// Patience bounds every wait; it is only reached when something hangs. 0: 90 s.
+	Patience time.Duration
+}
+
+// defaultPatience is far beyond what any wait takes, on a busy machine too.
+const defaultPatience = 90 * time.Second
+
+// Run runs every case as a subtest.
+func Run(t *testing.T, s Subject, b Backend) {
+	for _, c := range Cases() {
+		t.Run(c.Name, func(t *testing.T) { c.run(t, s, b, seed()) })
+	}
+}
+
+// seed is ARCHBENCH_TEST_SEED, else new for every run.
+func seed() uint64 {
+	if n, err := strconv.ParseUint(os.Getenv("ARCHBENCH_TEST_SEED"), 10, 64); err == nil {
+		return n
+	}
+	return rand.Uint64()
+}
+
+// Reporter is what a case needs of testing.TB, so that the suite can be tried on
+// subjects that must fail.
+type Reporter interface {
+	Helper()
+	Logf(format string, args ...any)
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+	Failed() bool
+}
+
+// Case is one named demand.
+type Case struct {
+	Name string
+	test func(e *env)
+}
+
+// Cases lists the suite.
+func Cases() []Case {
+	return []Case{
+		{"right at every read during ingest", rightDuringIngest},
+		{"right after a stop and restart at any point", rightAfterRestart},
+		{"right after a crash at every crash point", rightAfterCrash},
+		{"same answers for any batching and number of partitions", sameForAnyBatching},
+		{"empty, single-event and one-sided histories", smallHistories},
+		{"lines on the edges of windows and sessions", edges},
+		{"late profile changes, deleted profiles and ties", profiles},
+		{"unusable records reach the dead-letter queue", deadLetters},
+		{"rules 1, 2, 1 while events flow and across a restart", rulesBackAndForth},
+		{"outcomes of a reprocess", outcomes},
+		{"coverage is never ahead of the data", coverageNotAhead},
+		{"a log that starts above the position is refused", headGone},
+		{"a log that ends below the position is refused", tailGone},
+		{"a changed number of partitions is refused", partitionsChanged},
+		{"a missing head below the position stops nothing", headGoneBelow},
+		{"a data directory of other parameters is refused", otherParameters},
+	}
+}
+
+func (c Case) run(t testing.TB, s Subject, b Backend, seed uint64) {
+	c.runOn(t, t, s, b, seed)
+}
+
+// runOn runs the case with its verdict going to r and its resources to t.
+func (c Case) runOn(t testing.TB, r Reporter, s Subject, b Backend, seed uint64) {
+	patience := cmp.Or(b.Patience, defaultPatience)
+	ctx, cancel := context.WithTimeout(t.Context(), 8*patience)
+	defer cancel()
+	e := &env{patience: patience, Reporter: r, t: t, ctx: ctx, subject: s, backend: b, seed: seed, rng: rand.New(rand.NewPCG(seed, 7))}
+	defer func() {
+		e.stopAll()
+		if r.Failed() {
+			r.Logf("repeat with ARCHBENCH_TEST_SEED=%d", seed)
+		}
+	}()
+	c.test(e)
+}

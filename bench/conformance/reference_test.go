@@ -1,0 +1,333 @@
+package conformance
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"archbench/common/architecture"
+	"archbench/common/coverage"
+	"archbench/common/durable"
+	"archbench/common/event"
+	"archbench/common/eventlog"
+	"archbench/common/oracle"
+	"archbench/common/view"
+)
+
+// reference is the oracle behind the interface: it keeps every record in one
+// file and answers from the definitions. A bug, planted by name, makes it wrong
+// in one way that the suite must find.
+type reference struct {
+	c         architecture.Config
+	bug       string
+	announcer *coverage.Announcer
+
+	mu       sync.Mutex
+	state    persisted
+	saved    coverage.Coverage
+	progress *architecture.Progress
+	want     view.Rules
+	wake     chan struct{}
+}
+
+type persisted struct {
+	Params    view.Params
+	Rules     view.Rules
+	Want      view.Rules // asked for, not yet switched to
+	At        coverage.Coverage
+	Orders    [][][]byte // by partition; nil values stay nil
+	Customers [][][]byte
+}
+
+func openReference(bug string) func(context.Context, architecture.Config) (architecture.Architecture, error) {
+	return func(ctx context.Context, c architecture.Config) (architecture.Architecture, error) {
+		c = c.WithDefaults()
+		r := &reference{c: c, bug: bug, announcer: coverage.NewAnnouncer(), wake: make(chan struct{}, 1)}
+		n, err := c.Log.Partitions(ctx, c.Topics.Orders)
+		if err != nil {
+			return nil, err
+		}
+		content, err := durable.Load(r.path(), "reference", 1)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			r.state = persisted{Params: c.Params, Rules: c.Rules, At: coverage.Zero(n), Orders: make([][][]byte, n), Customers: make([][][]byte, n)}
+			if err := r.save(); err != nil {
+				return nil, err
+			}
+		case err != nil:
+			return nil, err
+		default:
+			if err := json.Unmarshal(content, &r.state); err != nil {
+				return nil, err
+			}
+			if r.state.Params != c.Params && bug != "take over any directory" {
+				return nil, errors.New("the data directory was built with other window parameters")
+			}
+		}
+		if bug == "lose a line at restart" && r.state.At.Orders[0] > 0 {
+			r.state.Orders[0] = slices.Clone(r.state.Orders[0])
+			r.state.Orders[0][0] = []byte("lost")
+		}
+		r.saved = r.state.At.Clone()
+		r.announcer.Announce(r.state.At.Clone(), int(r.state.Rules))
+		return r, nil
+	}
+}
+
+func (r *reference) path() string { return filepath.Join(r.c.Dir, "reference") }
+
+func (r *reference) save() error {
+	content, err := json.Marshal(r.state)
+	if err != nil {
+		return err
+	}
+	if err := r.c.Faults.Point("reference.before-save"); err != nil {
+		return err
+	}
+	if r.bug == "forget the switch" {
+		content, _ = json.Marshal(persisted{r.state.Params, view.EveryLine, 0, r.state.At, r.state.Orders, r.state.Customers})
+	}
+	if err := durable.Save(r.path(), "reference", 1, content); err != nil {
+		return err
+	}
+	r.saved = r.state.At.Clone()
+	return r.c.Faults.Point("reference.after-save")
+}
+
+func (r *reference) Run(ctx context.Context) error {
+	b, err := eventlog.Inputs(ctx, r.c.Log, r.c.Topics)
+	if err != nil {
+		return err
+	}
+	if err := b.Verify(r.c.Topics, r.state.At); err != nil {
+		var p *eventlog.PositionError
+		if !errors.As(err, &p) || r.bug != "skip what is gone" {
+			return err
+		}
+		r.state.At = coverage.Max(r.state.At, b.Start)
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	for p := range r.state.At.Orders {
+		g.Go(func() error { return r.follow(ctx, r.c.Topics.Orders, p, r.state.At.Orders[p]) })
+		g.Go(func() error { return r.follow(ctx, r.c.Topics.Customers, p, r.state.At.Customers[p]) })
+	}
+	g.Go(func() error { return r.switchRules(ctx) })
+	err = g.Wait()
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+func (r *reference) follow(ctx context.Context, topic string, p int, from int64) error {
+	cursor, err := r.c.Log.Open(ctx, topic, p, from)
+	if err != nil {
+		return err
+	}
+	defer cursor.Close()
+	d := event.NewDecoder()
+	for {
+		records, err := cursor.Next(ctx)
+		if err != nil {
+			return err
+		}
+		for _, record := range records {
+			if err := r.deadLetter(ctx, d, topic, p, record); err != nil {
+				return err
+			}
+		}
+		if err := r.take(topic, p, records); err != nil {
+			return err
+		}
+	}
+}
+
+func (r *reference) deadLetter(ctx context.Context, d *event.Decoder, topic string, p int, record eventlog.Record) error {
+	reason := error(nil)
+	if topic == r.c.Topics.Orders {
+		reason = d.Order(record.Value, new(event.OrderLine))
+	} else {
+		reason = d.Profile(record.Value, new(event.ProfileChange))
+	}
+	if reason == nil || r.bug == "swallow poison" {
+		return nil
+	}
+	whole, err := r.c.Log.Fetch(ctx, topic, p, record.Offset)
+	if err != nil {
+		return err
+	}
+	return r.c.Log.Append(ctx, r.c.Topics.DLQ, eventlog.Record{Key: whole.Key, Value: whole.Value, Headers: []eventlog.Header{
+		{Key: "source-topic", Value: []byte(topic)}, {Key: "source-partition", Value: strconv.AppendInt(nil, int64(p), 10)},
+		{Key: "source-offset", Value: strconv.AppendInt(nil, record.Offset, 10)}, {Key: "error", Value: []byte(reason.Error())},
+	}})
+}
+
+func (r *reference) take(topic string, p int, records []eventlog.Record) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	into, at := r.state.Orders, r.state.At.Orders
+	if topic == r.c.Topics.Customers {
+		into, at = r.state.Customers, r.state.At.Customers
+	}
+	for _, record := range records {
+		into[p] = append(into[p], slices.Clone(record.Value))
+		at[p] = record.Offset + 1
+	}
+	if err := r.save(); err != nil {
+		return err
+	}
+	announced := r.state.At.Clone()
+	if r.bug == "announce ahead" {
+		announced.Orders[p]++
+	}
+	r.announcer.Announce(announced, int(r.state.Rules))
+	return nil
+}
+
+func (r *reference) switchRules(ctx context.Context) error {
+	for {
+		r.mu.Lock()
+		if r.state.Want != 0 {
+			r.state.Rules, r.state.Want = r.state.Want, 0
+			if err := r.save(); err != nil {
+				r.mu.Unlock()
+				return err
+			}
+			r.progress = &architecture.Progress{Rules: r.state.Rules, Switched: true}
+			r.announcer.Announce(r.state.At.Clone(), int(r.state.Rules))
+		}
+		r.mu.Unlock()
+		select {
+		case <-r.wake:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (r *reference) Answer(_ context.Context, q view.Query) (architecture.Answer, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	h := oracle.NewHistory(len(r.state.Orders))
+	p, rules, at := r.c.Params, r.state.Rules, r.state.At.Clone()
+	for i, values := range r.state.Orders {
+		seen := map[string]bool{}
+		for offset, v := range values {
+			h.AddOrder(i, int64(offset), r.distort(v, offset, seen))
+		}
+	}
+	for i, values := range r.state.Customers {
+		for offset, v := range values {
+			if r.bug == "ignore deletions" {
+				var c event.ProfileChange
+				if event.NewDecoder().Profile(v, &c) == nil && c.Deleted {
+					v = nil
+				}
+			}
+			if r.bug == "ignore later profile changes" && offset > 0 {
+				v = nil
+			}
+			h.AddCustomer(i, int64(offset), v)
+		}
+	}
+	if r.bug == "gap is inclusive" {
+		p.SessionGap--
+	}
+	asked := q
+	if r.bug == "limit before last" && q.Last > 0 {
+		q.Last = 0
+	}
+	rows, err := h.Answer(h.End(), rules, p, q)
+	if err != nil {
+		return architecture.Answer{}, err
+	}
+	switch {
+	case r.bug == "limit before last" && asked.Last > 0:
+		rows = view.Query{View: q.View, Last: asked.Last}.Apply(rows)
+	case r.bug == "wrong tie" && q.View == view.TopProducts:
+		for i := 1; i < len(rows); i++ {
+			if a, b := &rows[i-1], &rows[i]; a.Num[0] == b.Num[0] && a.Num[3] == b.Num[3] {
+				a.Text, b.Text, a.Num[2], b.Num[2] = b.Text, a.Text, b.Num[2], a.Num[2]
+			}
+		}
+	case r.bug == "a window short" && q.View == view.RollingRevenue && len(rows) > 0:
+		rows = rows[1:]
+	case r.bug == "old coverage with new rows":
+		for i := range at.Orders {
+			at.Orders[i] = max(0, at.Orders[i]-1)
+		}
+	}
+	return architecture.Answer{View: q.View, Rules: rules, Coverage: at, Rows: rows}, nil
+}
+
+// distort plants the bugs that concern single lines.
+func (r *reference) distort(v []byte, offset int, seen map[string]bool) []byte {
+	var l event.OrderLine
+	if event.NewDecoder().Order(v, &l) != nil {
+		return v
+	}
+	again := seen[l.EventID]
+	seen[l.EventID] = true
+	switch {
+	case r.bug == "count duplicates" && again:
+		l.EventID += "-" + strconv.Itoa(offset)
+	case r.bug == "drop late lines" && l.EventTimeMS%5 == 0:
+		return nil
+	case r.bug == "adjustments are money" && l.Kind == event.Adjustment:
+		l.Kind = event.Cancellation
+	case r.bug == "fold codes always":
+		l.StockCode = view.FoldASCII(l.StockCode)
+	default:
+		return v
+	}
+	return event.AppendOrder(nil, &l)
+}
+
+func (r *reference) Coverage() *coverage.Announcer { return r.announcer }
+
+func (r *reference) Reprocess(_ context.Context, rules view.Rules) (architecture.Outcome, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.state.Want != 0:
+		return architecture.Busy, nil
+	case r.state.Rules == rules:
+		return architecture.Served, nil
+	}
+	r.state.Want = rules
+	if err := r.save(); err != nil {
+		return 0, err
+	}
+	r.wake <- struct{}{}
+	return architecture.Started, nil
+}
+
+func (r *reference) Status() architecture.Status {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	h := oracle.NewHistory(len(r.state.Orders))
+	for i := range r.state.Orders {
+		for o, v := range r.state.Orders[i] {
+			h.AddOrder(i, int64(o), v)
+		}
+		for o, v := range r.state.Customers[i] {
+			h.AddCustomer(i, int64(o), v)
+		}
+	}
+	counts, err := h.Counts(h.End())
+	if err != nil {
+		panic(fmt.Sprintf("the reference's own coverage: %v", err))
+	}
+	return architecture.Status{Rules: r.state.Rules, Coverage: r.state.At.Clone(), Committed: r.saved.Clone(), Unusable: counts.Unusable,
+		Duplicate: counts.Duplicate, Conflicting: counts.Conflict, Reprocess: r.progress}
+}
+
+var referencePoints = []string{"reference.before-save", "reference.after-save"}
