@@ -1,0 +1,29 @@
+package kappa_test
+
+import (
+	"context"
+	"testing"
+
+	"archbench/bench/conformance"
+	"archbench/common/architecture"
+	"archbench/common/eventlog"
+	"archbench/common/eventlog/memlog"
+	"archbench/kappa"
+)
+
+func subject() conformance.Subject {
+	return conformance.Subject{
+		Name: "kappa", CrashPoints: kappa.CrashPoints(),
+		Open: func(ctx context.Context, c architecture.Config) (architecture.Architecture, error) {
+			return kappa.Open(ctx, c)
+		},
+	}
+}
+
+func TestConformanceInMemory(t *testing.T) {
+	conformance.Run(t, subject(), conformance.Backend{Name: "memory", New: func(t testing.TB) (eventlog.Log, eventlog.Admin) {
+		l := memlog.New()
+		t.Cleanup(func() { l.Close() })
+		return l, l
+	}})
+}

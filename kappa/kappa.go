@@ -1,0 +1,370 @@
+package kappa
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"archbench/common/architecture"
+	"archbench/common/coverage"
+	"archbench/common/datadir"
+	"archbench/common/eventlog"
+	"archbench/common/fault"
+	"archbench/common/intake"
+	"archbench/common/stream"
+	"archbench/common/view"
+	"archbench/kappa/store"
+)
+
+// formatVersion is that of the data directory.
+const formatVersion = 1
+
+// Crash points of its own; those of package intake come on top.
+const (
+	beforeCommit    = "kappa.before-commit"
+	afterCommit     = "kappa.after-commit"
+	afterRequest    = "kappa.after-reprocess-request"
+	beforeSwitch    = "kappa.before-switch"
+	afterSwitch     = "kappa.after-switch"
+	afterCleanup    = "kappa.after-cleanup"
+	bugCountTwice   = "count-duplicates"
+	bugAnnounceLead = "announce-ahead"
+	bugDropReturned = "drop-cancellations"
+)
+
+// CrashPoints lists the places where Kappa can be killed between two steps.
+func CrashPoints() []string {
+	return []string{intake.BeforeDeadLetter, intake.AfterDeadLetter, beforeCommit, afterCommit, afterRequest, beforeSwitch, afterSwitch, afterCleanup}
+}
+
+// Bugs lists the bugs that can be planted, to prove that the harness finds them.
+func Bugs() []string { return []string{bugCountTwice, bugAnnounceLead, bugDropReturned} }
+
+// Kappa implements architecture.Architecture.
+type Kappa struct {
+	c         architecture.Config
+	dir       *datadir.Dir
+	store     *store.Store
+	announcer *coverage.Announcer
+	served    atomic.Pointer[instance]
+	commits   atomic.Int64
+
+	announcing sync.Mutex // an announcement and the switch never mix
+
+	mu         sync.Mutex // guards what follows and the roles in the store
+	roles      store.Roles
+	committed  coverage.Coverage // of the served generation
+	replay     *replay           // running; nil if none
+	last       *architecture.Progress
+	requested  chan struct{} // tells Run that a replay was asked for
+	end        coverage.Coverage
+	readyAt    coverage.Coverage
+	ready      bool
+	crashed    chan error // a crash point passed outside Run
+	generation uint32     // the last number given
+}
+
+// Open recovers the committed state.
+func Open(ctx context.Context, c architecture.Config) (*Kappa, error) {
+	c = c.WithDefaults()
+	if err := architecture.CheckSemantics(c.Policy, c.Guarantee); err != nil {
+		return nil, err
+	}
+	identity := datadir.Identity{Architecture: "kappa", Topics: c.Topics, Params: c.Params}
+	dir, err := datadir.Open(c.Dir, formatVersion, identity, func() (int, error) {
+		b, err := eventlog.Inputs(ctx, c.Log, c.Topics)
+		return len(b.End.Orders), err
+	})
+	if err != nil {
+		return nil, err
+	}
+	k := &Kappa{c: c, dir: dir, announcer: coverage.NewAnnouncer(), requested: make(chan struct{}, 1), crashed: make(chan error, 1)}
+	if err := k.recover(); err != nil {
+		return nil, errors.Join(err, k.close())
+	}
+	return k, nil
+}
+
+// recover loads the generations that the store knows and drops what others left.
+func (k *Kappa) recover() error {
+	var err error
+	if k.store, err = store.Open(filepath.Join(k.c.Dir, "state")); err != nil {
+		return err
+	}
+	roles, ok, err := k.store.Roles()
+	if err != nil {
+		return err
+	}
+	if !ok {
+		roles = store.Roles{Served: store.Generation{Number: 1, Rules: k.c.Rules}}
+		b := k.store.NewBatch()
+		if err := errors.Join(b.SetRoles(roles), b.Commit()); err != nil {
+			return err
+		}
+	}
+	k.roles = roles
+	served, err := k.load(roles.Served)
+	if err != nil {
+		return err
+	}
+	served.live.Store(true)
+	k.served.Store(served)
+	k.committed = served.position()
+	k.generation = roles.Served.Number
+	if roles.Replay != nil {
+		k.generation = max(k.generation, roles.Replay.Number)
+		next, err := k.load(*roles.Replay)
+		if err != nil {
+			return err
+		}
+		next.lettered = k.committed.Clone()
+		k.replay = newReplay(next)
+		k.requested <- struct{}{}
+	}
+	if err := k.dropOthers(); err != nil {
+		return err
+	}
+	k.announcer.Announce(k.committed.Clone(), int(roles.Served.Rules))
+	return nil
+}
+
+// dropOthers removes what a crash left of generations without a role.
+func (k *Kappa) dropOthers() error {
+	b := k.store.NewBatch()
+	for n := uint32(1); n <= k.generation; n++ {
+		if n != k.roles.Served.Number && (k.roles.Replay == nil || n != k.roles.Replay.Number) {
+			if err := b.DropGeneration(n); err != nil {
+				return errors.Join(err, b.Close())
+			}
+		}
+	}
+	if b.Empty() {
+		return b.Close()
+	}
+	return b.Commit()
+}
+
+func (k *Kappa) close() error {
+	var errs []error
+	if k.store != nil {
+		errs = append(errs, k.store.Close())
+	}
+	return errors.Join(append(errs, k.dir.Close())...)
+}
+
+// Run implements architecture.Architecture.
+func (k *Kappa) Run(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, k.close()) }()
+	bounds, err := eventlog.Inputs(ctx, k.c.Log, k.c.Topics)
+	if err != nil {
+		return err
+	}
+	served := k.served.Load()
+	if err := bounds.Verify(k.c.Topics, served.position()); err != nil {
+		return err
+	}
+	k.mu.Lock()
+	k.end, k.readyAt = bounds.End, bounds.End
+	k.mu.Unlock()
+
+	g, gctx := errgroup.WithContext(ctx)
+	f := followers{k, g, gctx}
+	f.start(served)
+	g.Go(func() error { return k.commitLoop(gctx) })
+	g.Go(func() error { return k.replayLoop(gctx, f) })
+	g.Go(func() error { return k.watchEnd(gctx) })
+	g.Go(func() error {
+		return eventlog.WatchPartitions(gctx, k.c.Log, k.c.Topics, k.dir.Partitions, k.c.PartitionCheck, k.c.Logger)
+	})
+	g.Go(func() error {
+		select {
+		case err := <-k.crashed:
+			return err
+		case <-gctx.Done():
+			return gctx.Err()
+		}
+	})
+	if err := g.Wait(); ctx.Err() == nil || !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("kappa: %w", err)
+	}
+	return k.commit() // a clean stop keeps what was read
+}
+
+// followers reads instances in the group of one Run.
+type followers struct {
+	k     *Kappa
+	group *errgroup.Group
+	ctx   context.Context
+}
+
+// start follows an instance until its stop is called or the group ends. What
+// goes wrong with an instance that is not served is no reason to stop the rest.
+func (f followers) start(in *instance) {
+	ctx, stop := context.WithCancel(f.ctx)
+	in.stop = stop
+	f.group.Go(func() error {
+		defer stop()
+		err := f.k.follow(ctx, in)
+		switch {
+		case ctx.Err() != nil && f.ctx.Err() == nil:
+			return nil // stopped: replaced or given up
+		case in.live.Load() || errors.Is(err, fault.ErrCrash):
+			return err
+		}
+		in.failed <- err
+		return nil
+	})
+}
+
+// follow reads both topics into an instance until the context ends.
+func (k *Kappa) follow(ctx context.Context, in *instance) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for n, p := range in.partitions {
+		at := p.at()
+		orders := intake.Source{Log: k.c.Log, Topics: k.c.Topics, Partition: n, Faults: k.c.Faults, SilentBelow: in.lettered.Orders[n], Chunk: replayChunk}
+		customers := orders
+		customers.SilentBelow = in.lettered.Customers[n]
+		g.Go(func() error {
+			return orders.FollowOrders(ctx, at.Orders, func(b intake.Orders) error {
+				p.addOrders(in, b)
+				return k.applied(ctx, in, n)
+			})
+		})
+		g.Go(func() error {
+			return customers.FollowCustomers(ctx, at.Customers, func(b intake.Customers) error {
+				p.addCustomers(in, b)
+				return k.applied(ctx, in, n)
+			})
+		})
+	}
+	return g.Wait()
+}
+
+// applied announces what a served instance now includes, and makes a replay
+// step aside for live work.
+func (k *Kappa) applied(ctx context.Context, in *instance, partition int) error {
+	if !in.live.Load() {
+		runtime.Gosched()
+		return ctx.Err()
+	}
+	k.announcing.Lock()
+	defer k.announcing.Unlock()
+	if in.live.Load() { // no longer, if the switch came between
+		vector := in.position()
+		if k.c.Faults.Bug(bugAnnounceLead) {
+			vector.Orders[partition]++
+		}
+		k.announcer.Announce(vector, int(in.Rules))
+	}
+	return ctx.Err()
+}
+
+// commitLoop commits what changed, at every interval.
+func (k *Kappa) commitLoop(ctx context.Context) error {
+	tick := time.NewTicker(k.c.CommitInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			if err := k.commit(); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// commit writes the changes of all instances with a role, in one batch.
+func (k *Kappa) commit() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	b := k.store.NewBatch()
+	served, err := k.served.Load().write(b)
+	if err != nil {
+		return errors.Join(err, b.Close())
+	}
+	if k.replay != nil {
+		if _, err := k.replay.next.write(b); err != nil {
+			return errors.Join(err, b.Close())
+		}
+	}
+	if b.Empty() {
+		return b.Close()
+	}
+	if err := k.c.Faults.Point(beforeCommit); err != nil {
+		return errors.Join(err, b.Close())
+	}
+	if err := b.Commit(); err != nil {
+		return err
+	}
+	k.committed = served
+	k.commits.Add(1)
+	return k.c.Faults.Point(afterCommit)
+}
+
+// watchEnd keeps the log's end for lag and readiness.
+func (k *Kappa) watchEnd(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if b, err := eventlog.Inputs(ctx, k.c.Log, k.c.Topics); err == nil {
+			k.mu.Lock()
+			k.end = b.End
+			k.mu.Unlock()
+		}
+	}
+}
+
+// Answer implements architecture.Architecture.
+func (k *Kappa) Answer(_ context.Context, q view.Query) (architecture.Answer, error) {
+	in := k.served.Load()
+	a := architecture.Answer{View: q.View, Rules: in.Rules}
+	var err error
+	a.Rows, err = stream.Latest(k.c.Params, q, func(q view.Query) ([]view.Row, int64, int64, error) {
+		cuts, at, earliest, latest := in.cut(q)
+		a.Coverage = at
+		return stream.Finish(k.c.Params, q, cuts...), earliest, latest, nil
+	})
+	return a, err
+}
+
+// Coverage implements architecture.Architecture.
+func (k *Kappa) Coverage() *coverage.Announcer { return k.announcer }
+
+// Status implements architecture.Architecture.
+func (k *Kappa) Status() architecture.Status {
+	in := k.served.Load()
+	s := architecture.Status{Architecture: "kappa", Rules: in.Rules, Policy: k.c.Policy, Guarantee: k.c.Guarantee, Coverage: in.position(),
+		Commits: k.commits.Load(), CrashPoints: CrashPoints(), Bugs: Bugs(), State: map[string]int64{}}
+	for _, p := range in.partitions {
+		p.report(&s)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	s.Committed = k.committed.Clone()
+	if k.end.Orders != nil {
+		s.Lag = max(0, k.end.Sum()-s.Coverage.Sum())
+		k.ready = k.ready || s.Coverage.AtLeast(k.readyAt)
+	}
+	s.Ready = k.ready
+	if k.replay != nil {
+		s.Reprocess = k.replay.progress(k.end)
+	} else if k.last != nil {
+		p := *k.last
+		s.Reprocess = &p
+	}
+	return s
+}

@@ -1,0 +1,211 @@
+package kappa
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"archbench/common/architecture"
+	"archbench/common/coverage"
+	"archbench/common/eventlog"
+	"archbench/common/fault"
+	"archbench/common/view"
+	"archbench/kappa/store"
+)
+
+// maxPause bounds how long the served instance may stand still for the switch.
+const maxPause = time.Second
+
+// replay is a second instance on its way to be served.
+type replay struct {
+	next  *instance
+	began time.Time
+}
+
+func newReplay(next *instance) *replay { return &replay{next: next, began: time.Now()} }
+
+func (r *replay) progress(end coverage.Coverage) *architecture.Progress {
+	return &architecture.Progress{Rules: r.next.Rules, Running: true, Done: r.next.position().Sum(), Total: end.Sum(), Seconds: time.Since(r.began).Seconds()}
+}
+
+// Reprocess implements architecture.Architecture.
+func (k *Kappa) Reprocess(ctx context.Context, rules view.Rules) (architecture.Outcome, error) {
+	bounds, err := eventlog.Inputs(ctx, k.c.Log, k.c.Topics)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch {
+	case k.replay != nil:
+		return architecture.Busy, nil
+	case k.roles.Served.Rules == rules:
+		return architecture.Served, nil
+	case err != nil:
+		return 0, err
+	}
+	if err := bounds.Verify(k.c.Topics, coverage.Zero(k.dir.Partitions)); err != nil {
+		return 0, fmt.Errorf("%w: %w", architecture.ErrHistoryGone, err)
+	}
+	k.generation++
+	g := store.Generation{Number: k.generation, Rules: rules}
+	roles := store.Roles{Served: k.roles.Served, Replay: &g}
+	if err := k.setRoles(roles); err != nil {
+		return 0, err
+	}
+	if err := k.c.Faults.Point(afterRequest); err != nil {
+		k.crashed <- err
+		return 0, err
+	}
+	next, err := k.load(g)
+	if err != nil {
+		return 0, err
+	}
+	next.lettered = k.committed.Clone()
+	k.replay = newReplay(next)
+	k.requested <- struct{}{}
+	return architecture.Started, nil
+}
+
+// setRoles makes new roles durable and current.
+func (k *Kappa) setRoles(r store.Roles) error {
+	b := k.store.NewBatch()
+	if err := b.SetRoles(r); err != nil {
+		return errors.Join(err, b.Close())
+	}
+	if err := b.Commit(); err != nil {
+		return err
+	}
+	k.roles = r
+	return nil
+}
+
+// replayLoop brings one replay after another to the switch.
+func (k *Kappa) replayLoop(ctx context.Context, f followers) error {
+	for {
+		select {
+		case <-k.requested:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		k.mu.Lock()
+		r := k.replay
+		k.mu.Unlock()
+		f.start(r.next)
+		err := k.catchUp(ctx, r)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, fault.ErrCrash):
+			return err
+		case err != nil:
+			k.c.Logger.Error("the reprocess failed; the old rules stay", "rules", r.next.Rules, "err", err)
+			if err := k.giveUp(r, err); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// near is how many records a replay may lie behind when a switch is tried; they
+// take far less than maxPause.
+const near = 5000
+
+// catchUp waits until the replay is near the served instance and switches.
+func (k *Kappa) catchUp(ctx context.Context, r *replay) error {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case err := <-r.next.failed:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if k.served.Load().position().Sum()-r.next.position().Sum() > near {
+			continue
+		}
+		if switched, err := k.trySwitch(ctx, r); switched || err != nil {
+			return err
+		}
+	}
+}
+
+// trySwitch stops the served instance for up to maxPause. If the replay reaches
+// it in that time, one durable record makes the replay the served instance.
+func (k *Kappa) trySwitch(ctx context.Context, r *replay) (switched bool, err error) {
+	old := k.served.Load()
+	old.gate.Lock()
+	defer old.gate.Unlock()
+	deadline := time.Now().Add(maxPause)
+	for target := old.position(); !r.next.position().AtLeast(target); {
+		select {
+		case <-time.After(500 * time.Microsecond):
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+		if time.Now().After(deadline) {
+			return false, nil
+		}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err := k.commitSwitch(r.next); err != nil {
+		return false, err
+	}
+	k.announcing.Lock()
+	old.live.Store(false)
+	k.served.Store(r.next)
+	r.next.live.Store(true)
+	k.announcer.Announce(r.next.position(), int(r.next.Rules))
+	k.announcing.Unlock()
+	old.stop()
+	p := r.progress(k.end)
+	p.Running, p.Switched, p.Total = false, true, p.Done
+	k.replay, k.last = nil, p
+	return true, k.cleanUp(old.Number)
+}
+
+// commitSwitch writes the new instance's changes and its role in one batch.
+func (k *Kappa) commitSwitch(next *instance) error {
+	b := k.store.NewBatch()
+	at, err := next.write(b)
+	roles := store.Roles{Served: next.Generation}
+	if err := errors.Join(err, b.SetRoles(roles)); err != nil {
+		return errors.Join(err, b.Close())
+	}
+	if err := k.c.Faults.Point(beforeSwitch); err != nil {
+		return errors.Join(err, b.Close())
+	}
+	if err := b.Commit(); err != nil {
+		return err
+	}
+	k.roles, k.committed = roles, at
+	k.commits.Add(1)
+	return k.c.Faults.Point(afterSwitch)
+}
+
+// cleanUp removes a generation that has no role any more.
+func (k *Kappa) cleanUp(generation uint32) error {
+	b := k.store.NewBatch()
+	if err := b.DropGeneration(generation); err != nil {
+		return errors.Join(err, b.Close())
+	}
+	if err := b.Commit(); err != nil {
+		return err
+	}
+	return k.c.Faults.Point(afterCleanup)
+}
+
+// giveUp drops a replay that cannot go on, and keeps why.
+func (k *Kappa) giveUp(r *replay, why error) error {
+	r.next.stop()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	p := r.progress(k.end)
+	p.Running, p.Failed = false, why.Error()
+	k.replay, k.last = nil, p
+	if err := k.setRoles(store.Roles{Served: k.roles.Served}); err != nil {
+		return err
+	}
+	return k.cleanUp(r.next.Number)
+}
