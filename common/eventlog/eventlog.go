@@ -21,7 +21,8 @@ type Record struct {
 	// nothing; a cursor over Kafka leaves them empty for speed.
 	Key     []byte
 	Headers []Header
-	// Value is the content; nil for a null value, or where the cursor cannot tell, empty.
+	// Value is the content. A null and an empty value are not told apart (the
+	// Kafka client does not): both are unusable, and both may come as either.
 	Value []byte
 	// TooLarge marks a value over the cursor's limit: Value is then empty and
 	// only Fetch gives it whole.

@@ -1,0 +1,16 @@
+package memlog_test
+
+import (
+	"testing"
+
+	"archbench/common/eventlog/logtest"
+	"archbench/common/eventlog/memlog"
+)
+
+func TestLog(t *testing.T) {
+	logtest.Run(t, func(t *testing.T) logtest.Backend {
+		l := memlog.New()
+		t.Cleanup(func() { l.Close() })
+		return l
+	})
+}

@@ -1,0 +1,68 @@
+package brokertest
+
+import (
+	"context"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"archbench/common/eventlog/kafkalog"
+	broker "archbench/testcontainers"
+)
+
+// BootstrapVariable names a real Kafka that the whole test run shares; make test sets it.
+const BootstrapVariable = "ARCHBENCH_TEST_BOOTSTRAP"
+
+// Log returns a log on real Kafka: the one that the run shares, else one that is
+// started for this test. Without one the test is skipped, or fails where
+// ARCHBENCH_REQUIRE holds kafka.
+func Log(t testing.TB) *kafkalog.Log {
+	t.Helper()
+	l, err := kafkalog.Open(t.Context(), kafkalog.Config{Bootstrap: Bootstrap(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return l
+}
+
+// Bootstrap returns the addresses of real Kafka, as Log does.
+func Bootstrap(t testing.TB) []string {
+	t.Helper()
+	if shared := os.Getenv(BootstrapVariable); shared != "" {
+		return strings.Split(shared, ",")
+	}
+	return Start(t).Bootstrap()
+}
+
+// Start starts a real Kafka for this test alone, so that it may be killed.
+func Start(t testing.TB) broker.Broker {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	var said []string
+	for _, kind := range []string{broker.Container, broker.Local} {
+		b, err := broker.Start(ctx, broker.Options{Kind: kind})
+		if err == nil {
+			t.Cleanup(func() {
+				if err := b.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+			return b
+		}
+		said = append(said, kind+": "+err.Error())
+	}
+	why := "real Kafka is not to be had: " + strings.Join(said, "; ")
+	if slices.Contains(strings.Split(os.Getenv("ARCHBENCH_REQUIRE"), ","), "kafka") {
+		t.Fatal(why)
+	}
+	t.Skip(why)
+	return nil
+}
