@@ -9,6 +9,7 @@ import (
 	"archbench/common/eventlog"
 	"archbench/common/eventlog/memlog"
 	"archbench/kappa"
+	"archbench/testcontainers/brokertest"
 )
 
 func subject() conformance.Subject {
@@ -24,6 +25,13 @@ func TestConformanceInMemory(t *testing.T) {
 	conformance.Run(t, subject(), conformance.Backend{Name: "memory", New: func(t testing.TB) (eventlog.Log, eventlog.Admin) {
 		l := memlog.New()
 		t.Cleanup(func() { l.Close() })
+		return l, l
+	}})
+}
+
+func TestConformanceOnKafka(t *testing.T) {
+	conformance.Run(t, subject(), conformance.Backend{Name: "kafka", Shared: true, New: func(t testing.TB) (eventlog.Log, eventlog.Admin) {
+		l := brokertest.Log(t)
 		return l, l
 	}})
 }
