@@ -1,0 +1,234 @@
+package serving
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"archbench/common/architecture"
+	"archbench/common/coverage"
+	"archbench/common/view"
+)
+
+// Client speaks the contract with any engine behind it.
+type Client struct {
+	base  string
+	token string
+	http  *http.Client
+}
+
+// NewClient returns a client for a base URL such as http://127.0.0.1:4711.
+func NewClient(base, token string) *Client {
+	return &Client{strings.TrimSuffix(base, "/"), token, &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
+}
+
+// Close drops idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// do sends a request and returns the response if its code is one of those wanted.
+func (c *Client) do(ctx context.Context, method, path, accept string, want ...int) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(ctx, method, c.base+path, nil)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	if accept != "" {
+		r.Header.Set("Accept", accept)
+	}
+	if c.token != "" {
+		r.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	response, err := c.http.Do(r)
+	if err != nil {
+		return nil, err
+	}
+	for _, code := range want {
+		if response.StatusCode == code {
+			return response, nil
+		}
+	}
+	body, _ := io.ReadAll(io.LimitReader(response.Body, 4<<10)) // the code says enough without it
+	response.Body.Close()
+	return nil, fmt.Errorf("%s %s: %s: %s", method, path, response.Status, strings.TrimSpace(string(body)))
+}
+
+// AnswerBody asks for an answer and returns the body as received.
+func (c *Client) AnswerBody(ctx context.Context, q view.Query) ([]byte, error) {
+	response, err := c.do(ctx, http.MethodGet, "/v1/views/"+string(q.View)+"?"+EncodeQuery(q).Encode(), "application/json", http.StatusOK)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return nil, fmt.Errorf("answer of %s: %w", q.View, err)
+	}
+	return body, nil
+}
+
+// ParseAnswer reads an answer's body. Fields it does not know are ignored.
+func ParseAnswer(body []byte) (architecture.Answer, error) {
+	var parsed struct {
+		head
+		Rows [][]json.RawMessage `json:"rows"`
+	}
+	if err := json.Unmarshal(body, &parsed); err != nil {
+		return architecture.Answer{}, fmt.Errorf("answer is not JSON: %w", err)
+	}
+	name, err := view.ParseName(string(parsed.View))
+	if err != nil {
+		return architecture.Answer{}, fmt.Errorf("answer: %w", err)
+	}
+	a := architecture.Answer{View: name, Rules: parsed.Rules, Coverage: parsed.Coverage, Seam: parsed.Seam, Rows: make([]view.Row, len(parsed.Rows))}
+	schema := name.Schema()
+	for i, cells := range parsed.Rows {
+		if a.Rows[i], err = schema.ParseJSON(cells); err != nil {
+			return a, fmt.Errorf("answer, row %d: %w", i+1, err)
+		}
+	}
+	return a, nil
+}
+
+// ParseAnswerHead reads an answer's body without its rows, which is what the
+// harness does while traffic runs: coverage comes before the rows.
+func ParseAnswerHead(body []byte) (architecture.Answer, error) {
+	d := json.NewDecoder(bytes.NewReader(body))
+	var a architecture.Answer
+	if _, err := d.Token(); err != nil {
+		return a, fmt.Errorf("answer is not JSON: %w", err)
+	}
+	for d.More() {
+		key, err := d.Token()
+		if err != nil {
+			return a, fmt.Errorf("answer is not JSON: %w", err)
+		}
+		switch key {
+		case "coverage":
+			return a, d.Decode(&a.Coverage)
+		case "rules":
+			err = d.Decode(&a.Rules)
+		case "view":
+			err = d.Decode(&a.View)
+		default:
+			var skip json.RawMessage
+			err = d.Decode(&skip)
+		}
+		if err != nil {
+			return a, fmt.Errorf("answer: %w", err)
+		}
+	}
+	return a, errors.New("answer names no coverage")
+}
+
+// CopyCSV streams a whole view as CSV and returns what the headers say.
+func (c *Client) CopyCSV(ctx context.Context, v view.Name, into io.Writer) (coverage.Coverage, view.Rules, error) {
+	response, err := c.do(ctx, http.MethodGet, "/v1/views/"+string(v), "text/csv", http.StatusOK)
+	if err != nil {
+		return coverage.Coverage{}, 0, err
+	}
+	defer response.Body.Close()
+	at, err := coverage.Parse(response.Header.Get(coverageHeader))
+	if err != nil {
+		return at, 0, err
+	}
+	var rules view.Rules
+	if _, err := fmt.Sscan(response.Header.Get(rulesHeader), &rules); err != nil {
+		return at, 0, fmt.Errorf("header %s of %s: %w", rulesHeader, v, err)
+	}
+	if _, err := io.Copy(into, response.Body); err != nil {
+		return at, rules, fmt.Errorf("read %s as CSV: %w", v, err)
+	}
+	return at, rules, nil
+}
+
+// Status asks for the status.
+func (c *Client) Status(ctx context.Context) (s architecture.Status, err error) {
+	return s, c.json(ctx, "/v1/status", &s)
+}
+
+// Coverage asks for the coverage now.
+func (c *Client) Coverage(ctx context.Context) (coverage.Coverage, view.Rules, error) {
+	var a announcement
+	err := c.json(ctx, "/v1/coverage", &a)
+	return a.Coverage, view.Rules(a.Rules), err
+}
+
+func (c *Client) json(ctx context.Context, path string, into any) error {
+	response, err := c.do(ctx, http.MethodGet, path, "application/json", http.StatusOK)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if err := json.NewDecoder(response.Body).Decode(into); err != nil {
+		return fmt.Errorf("GET %s: %w", path, err)
+	}
+	return nil
+}
+
+// Ready reports whether the engine has reached the log's end as seen at start.
+func (c *Client) Ready(ctx context.Context) (bool, error) {
+	response, err := c.do(ctx, http.MethodGet, "/readyz", "", http.StatusOK, http.StatusServiceUnavailable)
+	if err != nil {
+		return false, err
+	}
+	defer response.Body.Close()
+	return response.StatusCode == http.StatusOK, nil
+}
+
+// Reprocess asks for other rules.
+func (c *Client) Reprocess(ctx context.Context, rules view.Rules) (architecture.Outcome, error) {
+	response, err := c.do(ctx, http.MethodPost, fmt.Sprintf("/v1/rules/%d", rules), "", http.StatusAccepted, http.StatusOK, http.StatusConflict, http.StatusUnprocessableEntity)
+	if err != nil {
+		return 0, err
+	}
+	defer response.Body.Close()
+	switch response.StatusCode {
+	case http.StatusAccepted:
+		return architecture.Started, nil
+	case http.StatusConflict:
+		return architecture.Busy, nil
+	case http.StatusUnprocessableEntity:
+		return 0, architecture.ErrHistoryGone
+	}
+	return architecture.Served, nil
+}
+
+// Announced is one announcement as a listener received it.
+type Announced struct {
+	At       time.Time // received
+	Coverage coverage.Coverage
+	Rules    view.Rules
+}
+
+// Listen calls f for every announcement until the stream or the context ends.
+func (c *Client) Listen(ctx context.Context, f func(Announced)) error {
+	response, err := c.do(ctx, http.MethodGet, "/v1/coverage", "text/event-stream", http.StatusOK)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	lines := bufio.NewScanner(response.Body)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		data, ok := bytes.CutPrefix(lines.Bytes(), []byte("data: "))
+		if !ok {
+			continue
+		}
+		at := time.Now()
+		var a announcement
+		if err := json.Unmarshal(data, &a); err != nil {
+			return fmt.Errorf("coverage event: %w", err)
+		}
+		f(Announced{at, a.Coverage, view.Rules(a.Rules)})
+	}
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("coverage events: %w", err)
+	}
+	return io.EOF
+}
