@@ -60,6 +60,8 @@ type Source interface {
 	Next(e *Event) error
 	// Lines is how many order lines the source has in all, -1 if it does not end.
 	Lines() int64
+	// Events is how many events of both topics it has, -1 if it does not end.
+	Events() int64
 	Describe() Description
 	Close() error
 }

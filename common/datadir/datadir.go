@@ -30,6 +30,13 @@ type Dir struct {
 	lock *os.File
 }
 
+// Refused is the error for a directory that does not fit: another version's,
+// another configuration's, or not archbench's at all.
+type Refused struct{ Reason error }
+
+func (r *Refused) Error() string { return r.Reason.Error() }
+func (r *Refused) Unwrap() error { return r.Reason }
+
 const (
 	metaName = "archbench.meta"
 	metaKind = "meta"
@@ -68,6 +75,9 @@ func (d *Dir) identify(version int, want Identity, partitions func() (int, error
 		}
 		return durable.Save(meta, metaKind, version, content)
 	}
+	if errors.As(err, new(*durable.Damaged)) {
+		return &Refused{err}
+	}
 	if err != nil {
 		return err
 	}
@@ -86,8 +96,10 @@ func (d *Dir) identify(version int, want Identity, partitions func() (int, error
 	case is.Topics != want.Topics:
 		what = "the topics of " + is.Topics.Orders
 	}
-	return fmt.Errorf("the data directory %s was built for %s: use another directory, or remove this one to build the state anew from the log", d.Path, what)
+	return refused("the data directory %s was built for %s: use another directory, or remove this one to build the state anew from the log", d.Path, what)
 }
+
+func refused(format string, args ...any) error { return &Refused{fmt.Errorf(format, args...)} }
 
 // refuseForeign refuses a directory that holds anything but the lock.
 func (d *Dir) refuseForeign() error {
@@ -97,7 +109,7 @@ func (d *Dir) refuseForeign() error {
 	}
 	for _, e := range entries {
 		if e.Name() != "lock" && !strings.HasPrefix(e.Name(), "."+metaName) { // a crash may leave a temporary file
-			return fmt.Errorf("the data directory %s holds %s but no %s: it is not archbench's, use an empty directory", d.Path, e.Name(), metaName)
+			return refused("the data directory %s holds %s but no %s: it is not archbench's, use an empty directory", d.Path, e.Name(), metaName)
 		}
 	}
 	return nil

@@ -10,10 +10,8 @@ import (
 
 	"archbench/common/eventlog/kafkalog"
 	broker "archbench/testcontainers"
+	"archbench/testcontainers/brokerenv"
 )
-
-// BootstrapVariable names a real Kafka that the whole test run shares; make test sets it.
-const BootstrapVariable = "ARCHBENCH_TEST_BOOTSTRAP"
 
 // Log returns a log on real Kafka: the one that the run shares, else one that is
 // started for this test. Without one the test is skipped, or fails where
@@ -35,7 +33,7 @@ func Log(t testing.TB) *kafkalog.Log {
 // Bootstrap returns the addresses of real Kafka, as Log does.
 func Bootstrap(t testing.TB) []string {
 	t.Helper()
-	if shared := os.Getenv(BootstrapVariable); shared != "" {
+	if shared := os.Getenv(brokerenv.Bootstrap); shared != "" {
 		return strings.Split(shared, ",")
 	}
 	return Start(t).Bootstrap()

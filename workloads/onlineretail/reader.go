@@ -50,6 +50,7 @@ type Source struct {
 	id      string
 	sum     string
 	lines   int64
+	events  int64
 	changes []event.ProfileChange // still to be sent
 	index   int64
 	file    *file
@@ -70,6 +71,7 @@ func Open(path, id string) (*Source, error) {
 			s.changes = append(s.changes, event.ProfileChange{Version: 1, CustomerID: c, Segment: "vip", ValidFromMS: promotedFrom})
 		}
 	}
+	s.events = s.lines + int64(len(s.changes))
 	if s.file, err = openFile(path); err != nil {
 		return nil, err
 	}
@@ -125,6 +127,9 @@ func (s *Source) Next(e *workloads.Event) error {
 
 // Lines implements workloads.Source.
 func (s *Source) Lines() int64 { return s.lines }
+
+// Events implements workloads.Source.
+func (s *Source) Events() int64 { return s.events }
 
 // Describe implements workloads.Source.
 func (s *Source) Describe() workloads.Description {

@@ -159,6 +159,14 @@ func (s *Source) Lines() int64 {
 	return s.p.Events - (s.p.Events+profileEvery-1)/profileEvery
 }
 
+// Events implements workloads.Source.
+func (s *Source) Events() int64 {
+	if s.p.Events == 0 {
+		return -1
+	}
+	return s.p.Events
+}
+
 // Describe implements workloads.Source.
 func (s *Source) Describe() workloads.Description {
 	n := func(v int64) string { return strconv.FormatInt(v, 10) }

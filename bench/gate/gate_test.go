@@ -1,0 +1,34 @@
+package gate_test
+
+import (
+	"strings"
+	"testing"
+
+	"archbench/bench/gate"
+	"archbench/results"
+)
+
+func TestGates(t *testing.T) {
+	ok, late := int64(4_999), int64(5_001)
+	few, some, many := int64(4), int64(29), int64(30)
+	for _, c := range []struct {
+		facts gate.Facts
+		says  string
+	}{
+		{gate.Facts{Lag: &results.Percentiles{Count: 9, P99: &ok}, Offered: 1000, Achieved: 999, Scheduled: 10, Read: 9, Batches: &many, StealPercent: 1}, ""},
+		{gate.Facts{Lag: &results.Percentiles{Count: 9, P99: &late}}, "generator was late"},
+		{gate.Facts{Lag: &results.Percentiles{Count: 9, Note: "too few"}}, "no p99"},
+		{gate.Facts{Offered: 1000, Achieved: 998}, "offered rate"},
+		{gate.Facts{StealPercent: 6}, "took 6.0 %"},
+		{gate.Facts{Never: 1}, "1 events were never covered"},
+		{gate.Facts{Scheduled: 10, Read: 8}, "starved"},
+		{gate.Facts{Batches: &some}, "29 commits"},
+		{gate.Facts{Lambda: true, Batches: &few}, "4 batches"},
+		{gate.Facts{Lambda: true, Batches: &some}, ""},
+	} {
+		got := strings.Join(gate.Check(c.facts), "; ")
+		if c.says == "" && got != "" || !strings.Contains(got, c.says) {
+			t.Errorf("%+v: %q, want %q", c.facts, got, c.says)
+		}
+	}
+}

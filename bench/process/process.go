@@ -1,0 +1,141 @@
+package process
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+
+	"archbench/bench/host"
+	"archbench/common/child"
+)
+
+// Process is a running architecture.
+type Process struct {
+	*child.Child
+	Address string // base URL
+	Dir     string // its data directory
+	log     *os.File
+}
+
+// startPatience bounds the wait for the address, which comes when committed
+// state can be asked.
+const startPatience = 2 * time.Minute
+
+// Start runs a command and waits for the line with its address. What it logs
+// goes to the file at logPath.
+func Start(ctx context.Context, command []string, dir, logPath string, cpus []int) (*Process, error) {
+	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("open the process log: %w", err)
+	}
+	cmd := exec.Command(command[0], command[1:]...)
+	cmd.Stderr = log
+	cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(max(1, len(cpus))))
+	out, in, err := os.Pipe()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("make a pipe: %w", err), log.Close())
+	}
+	cmd.Stdout = in
+	c, err := child.Start(cmd, cpus)
+	in.Close() // the child has its own
+	if err != nil {
+		return nil, errors.Join(err, out.Close(), log.Close())
+	}
+	p := &Process{Child: c, Dir: dir, log: log}
+	address := make(chan string, 1)
+	go func() {
+		defer out.Close()
+		lines := bufio.NewScanner(out)
+		for lines.Scan() {
+			var said struct {
+				Address string `json:"address"`
+			}
+			if json.Unmarshal(lines.Bytes(), &said) == nil && said.Address != "" {
+				address <- said.Address
+				break
+			}
+		}
+		io.Copy(io.Discard, out) // whatever else it prints must not block it
+	}()
+	select {
+	case a := <-address:
+		p.Address = "http://" + a
+		return p, nil
+	case <-c.Done():
+		err = fmt.Errorf("%s ended before it served: %w; its log says: %s", strings.Join(command[:min(3, len(command))], " "), c.Err(), tail(logPath))
+	case <-time.After(startPatience):
+		err = fmt.Errorf("%s did not serve within %v", strings.Join(command[:min(3, len(command))], " "), startPatience)
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	return nil, errors.Join(err, p.Kill(), log.Close())
+}
+
+// tail is the last line of a log.
+func tail(path string) string {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimSpace(string(content)), "\n")
+	return lines[len(lines)-1]
+}
+
+// End stops the process and closes its log. An end in any other way than the
+// clean one is an error.
+func (p *Process) End() error {
+	return errors.Join(p.Stop(30*time.Second), p.log.Close())
+}
+
+// Usage is what a process has used so far.
+type Usage struct {
+	CPUSeconds float64
+	RSSPeak    int64 // bytes
+	Disk       int64 // bytes of the data directory
+}
+
+// ticksPerSecond is the unit of /proc's processor times, 100 on Linux.
+const ticksPerSecond = 100
+
+// Usage reads the kernel's accounts.
+func (p *Process) Usage() (Usage, error) {
+	u := Usage{Disk: host.DiskBytes(p.Dir)}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID()))
+	if err != nil {
+		return u, fmt.Errorf("read what process %d used: %w", p.PID(), err)
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ") // the name may hold spaces
+	fields := strings.Fields(rest)
+	if len(fields) < 13 {
+		return u, fmt.Errorf("/proc/%d/stat has %d fields", p.PID(), len(fields))
+	}
+	for _, f := range fields[11:13] { // user and system time
+		n, err := strconv.ParseInt(f, 10, 64)
+		if err != nil {
+			return u, fmt.Errorf("read what process %d used: %w", p.PID(), err)
+		}
+		u.CPUSeconds += float64(n) / ticksPerSecond
+	}
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID()))
+	if err != nil {
+		return u, fmt.Errorf("read what process %d used: %w", p.PID(), err)
+	}
+	for line := range strings.Lines(string(status)) {
+		if kb, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			n, err := strconv.ParseInt(strings.Fields(kb)[0], 10, 64)
+			if err != nil {
+				return u, fmt.Errorf("read what process %d used: %w", p.PID(), err)
+			}
+			u.RSSPeak = n << 10
+		}
+	}
+	return u, nil
+}

@@ -1,0 +1,175 @@
+package scenario
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"archbench/bench/host"
+	"archbench/common/eventlog/kafkalog"
+	"archbench/results"
+	broker "archbench/testcontainers"
+	"archbench/workloads/onlineretail"
+)
+
+// syntheticEvents is how many events stand in for the real data where that is
+// not to be had.
+const syntheticEvents = 500_000
+
+// run is a run under way.
+type run struct {
+	Plan
+	kafkalog *kafkalog.Log
+	broker   broker.Broker
+	result   *results.Result
+	began    time.Time
+}
+
+func (r *run) say(format string, args ...any) {
+	fmt.Fprintf(r.Progress, "%5.0fs  %s\n", time.Since(r.began).Seconds(), fmt.Sprintf(format, args...))
+}
+
+// Run runs the plan and writes its directory. On an error there is no result.
+func Run(ctx context.Context, p Plan) (_ *results.Result, err error) {
+	if err := p.Check(); err != nil {
+		return nil, err
+	}
+	r := &run{Plan: p, began: time.Now(), result: &results.Result{Schema: results.Schema}}
+	if err := r.findData(); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(p.Out, 0o755); err != nil {
+		return nil, fmt.Errorf("make the run's directory: %w", err)
+	}
+	ticks, err := host.ReadTicks()
+	if err != nil {
+		return nil, err
+	}
+	if err := r.setUp(ctx); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, r.kafkalog.Close(), r.broker.Close()) }()
+
+	cells := p.cells()
+	var total time.Duration
+	for i := range cells {
+		total += cells[i].estimate()
+	}
+	r.say("%d measurements, about %v", len(cells), total.Round(10*time.Second))
+	if r.result.Floors, err = r.floors(ctx); err != nil {
+		return nil, fmt.Errorf("measure the floors: %w", err)
+	}
+	for i, c := range cells {
+		r.say("[%d/%d] %s on %s, %s", i+1, len(cells), c.scenario, c.architecture, c.workload)
+		m, err := r.measure(ctx, c)
+		if err != nil {
+			return nil, fmt.Errorf("%s on %s: %w", c.scenario, c.architecture, err)
+		}
+		r.result.Measurements = append(r.result.Measurements, *m)
+		r.say("        %s", summary(m))
+	}
+	r.result.Run.FinishedAt = time.Now().UTC()
+	r.result.Host.StealPercent = host.StealPercent(ticks)
+	if err := results.Write(p.Out, r.result); err != nil {
+		return nil, err
+	}
+	return r.result, nil
+}
+
+// findData sees to it that the data is there before anything is started. The
+// quick suite takes synthetic events where it is not.
+func (r *run) findData() error {
+	if r.Suite == Quick {
+		if _, err := onlineretail.Find(r.WorkloadPath); errors.Is(err, onlineretail.ErrNotFound) {
+			note := "the Online Retail data was not found, so backfill and reprocess ran on synthetic events; " + onlineretail.HowToGet
+			r.result.Run.Notes = append(r.result.Run.Notes, note)
+			r.say("%s", note)
+			return nil
+		} else if err != nil {
+			return err
+		}
+		return nil
+	}
+	s, err := r.source(r.Workload, 1)
+	if err != nil {
+		return err
+	}
+	return s.Close()
+}
+
+func (r *run) lacksData() bool { return len(r.result.Run.Notes) > 0 }
+
+// setUp parts the processors, starts the broker and connects to it.
+func (r *run) setUp(ctx context.Context) error {
+	sets, err := host.Part()
+	if err != nil {
+		return err
+	}
+	if err := host.Restrict(sets.Harness); err != nil {
+		return err
+	}
+	r.result.Host = host.Describe()
+	r.result.Host.CPUSets = sets
+	o := r.Broker
+	o.CPUs, o.Client = sets.Harness, r.Kafka
+	r.say("starting a broker (%s)", o.Kind)
+	if r.broker, err = broker.Start(ctx, o); err != nil {
+		return err
+	}
+	i := r.broker.Info()
+	r.result.Broker = results.Broker{Kind: i.Kind, Product: i.Product, Version: i.Version, Image: i.Image, Partitions: r.Partitions, Because: i.Because}
+	for _, why := range i.Because {
+		r.say("passed over %s", why)
+	}
+	r.say("broker: %s %s (%s)", i.Product, i.Version, i.Kind)
+	if !i.Real() {
+		r.say("these figures are not Kafka's")
+	}
+	config := r.Kafka
+	config.Bootstrap = r.broker.Bootstrap()
+	if r.kafkalog, err = kafkalog.Open(ctx, config); err != nil {
+		return errors.Join(err, r.broker.Close())
+	}
+	r.result.Run = results.Run{ID: filepath.Base(r.Out), StartedAt: r.began.UTC(), Suite: r.Suite, Seed: r.Seed, Command: r.CommandLine,
+		Commit: r.Commit, Dirty: r.Dirty, Notes: r.result.Run.Notes}
+	return nil
+}
+
+// addWorkload lists a workload once.
+func (r *run) addWorkload(w results.Workload) {
+	for _, have := range r.result.Workloads {
+		if have.ID == w.ID && have.Parameters["events"] == w.Parameters["events"] {
+			return
+		}
+	}
+	r.result.Workloads = append(r.result.Workloads, w)
+}
+
+// summary is a measurement in a line.
+func summary(m *results.Measurement) string {
+	var parts []string
+	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
+	if !m.Valid {
+		add("INVALID: %s", strings.Join(m.InvalidBecause, "; "))
+	}
+	if t := m.Throughput; t != nil {
+		add("%d events in %.1f s (%.0f/s)", t.Events, t.Seconds, t.EventsPerS)
+	}
+	if rp := m.Reprocess; rp != nil {
+		add("rules switched after %.1f s over %d events", rp.Seconds, rp.HistoryEvents)
+	}
+	if f := m.FreshnessUS; f != nil && f.P99 != nil && m.Valid {
+		add("freshness p99 %.1f ms", float64(*f.P99)/1000)
+	}
+	if d := m.Divergence; d != nil {
+		add("%d reads, %d wrong", d.Reads, d.ReadsWrong)
+		if d.Final != nil {
+			add("final rows %d, wrong %d", d.Final.RowsChecked, d.Final.RowsWrong+d.Final.RowsMissing+d.Final.RowsExtra)
+		}
+	}
+	return strings.Join(parts, ", ")
+}

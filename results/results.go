@@ -1,0 +1,234 @@
+package results
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"archbench/common/durable"
+	"archbench/common/view"
+	"archbench/results/schema"
+)
+
+// Schema names the format of Result.
+const Schema = "archbench/result/1"
+
+// FileName is the result's file in a run's directory.
+const FileName = "result.json"
+
+// Result is everything that a run found.
+type Result struct {
+	Schema       string        `json:"schema"`
+	Run          Run           `json:"run"`
+	Host         Host          `json:"host"`
+	Broker       Broker        `json:"broker"`
+	Workloads    []Workload    `json:"workloads"`
+	Floors       *Floors       `json:"floors,omitempty"`
+	Measurements []Measurement `json:"measurements"`
+}
+
+// Run identifies a run and says how to repeat it.
+type Run struct {
+	ID         string    `json:"id"`
+	StartedAt  time.Time `json:"started_at"`
+	FinishedAt time.Time `json:"finished_at"`
+	Suite      string    `json:"suite,omitempty"`
+	Seed       uint64    `json:"seed"`
+	Command    string    `json:"command"`
+	Commit     string    `json:"commit,omitempty"`
+	Dirty      bool      `json:"dirty"` // built from a tree with changes that are in no commit
+	Notes      []string  `json:"notes,omitempty"`
+}
+
+// Host is the machine that everything ran on.
+type Host struct {
+	CPU          string  `json:"cpu"`
+	Cores        int     `json:"cores"`
+	MemoryBytes  int64   `json:"memory_bytes"`
+	OS           string  `json:"os"`
+	Kernel       string  `json:"kernel"`
+	Go           string  `json:"go"`
+	StealPercent float64 `json:"steal_percent"` // of the processors' time, over the run
+	CPUSets      CPUSets `json:"cpusets"`
+}
+
+// CPUSets are the processors of each side; shared if they could not be parted.
+type CPUSets struct {
+	Harness      []int `json:"harness"` // the broker too
+	Architecture []int `json:"architecture"`
+	SharedCPU    bool  `json:"shared_cpu"`
+}
+
+// Broker is what the log ran on.
+type Broker struct {
+	Kind       string   `json:"kind"`
+	Product    string   `json:"product"`
+	Version    string   `json:"version,omitempty"`
+	Image      string   `json:"image,omitempty"`
+	Partitions int      `json:"partitions"`
+	Because    []string `json:"because,omitempty"` // why other kinds were passed over
+}
+
+// Workload is one source of events.
+type Workload struct {
+	ID         string            `json:"id"`
+	Source     string            `json:"source"`
+	SHA256     string            `json:"sha256,omitempty"`
+	Parameters map[string]string `json:"parameters"`
+	Note       string            `json:"note,omitempty"`
+}
+
+// Floors are what this machine does without any architecture.
+type Floors struct {
+	ReadPerCPUS      float64      `json:"read_per_cpu_s"`   // records read per CPU second
+	DecodePerCPUS    float64      `json:"decode_per_cpu_s"` // read and decoded
+	ProduceConsumeUS *Percentiles `json:"produce_consume_us,omitempty"`
+}
+
+// Percentiles of a distribution, µs. A percentile that the measurement cannot
+// support is absent; Note says why.
+type Percentiles struct {
+	Count int64  `json:"count"`
+	P50   *int64 `json:"p50,omitempty"`
+	P90   *int64 `json:"p90,omitempty"`
+	P99   *int64 `json:"p99,omitempty"`
+	P999  *int64 `json:"p999,omitempty"`
+	Max   *int64 `json:"max,omitempty"`
+	Note  string `json:"note,omitempty"`
+}
+
+// Measurement is one cell: a scenario on an architecture, one trial.
+type Measurement struct {
+	Scenario       string            `json:"scenario"`
+	Workload       string            `json:"workload"`
+	Architecture   string            `json:"architecture"`
+	Policy         string            `json:"policy"`
+	Guarantee      string            `json:"guarantee"`
+	Variant        map[string]string `json:"variant,omitempty"`
+	Trial          int               `json:"trial"`
+	Valid          bool              `json:"valid"`
+	InvalidBecause []string          `json:"invalid_because,omitempty"`
+	Notes          []string          `json:"notes,omitempty"`
+
+	Load        Load         `json:"load"`
+	FreshnessUS *Percentiles `json:"freshness_us,omitempty"`
+	AgeUS       *Percentiles `json:"age_us,omitempty"`
+	AnswerUS    *Percentiles `json:"answer_us,omitempty"`
+	Divergence  *Divergence  `json:"divergence,omitempty"`
+	Throughput  *Throughput  `json:"throughput,omitempty"`
+	Reprocess   *Reprocess   `json:"reprocess,omitempty"`
+	Batches     *Batches     `json:"batches,omitempty"`
+	Cost        *Cost        `json:"cost,omitempty"`
+}
+
+// Load is what was sent.
+type Load struct {
+	OfferedPerS    float64      `json:"offered_per_s,omitempty"` // of the live part
+	AchievedPerS   float64      `json:"achieved_per_s,omitempty"`
+	Events         int64        `json:"events"`  // both topics, history included
+	History        int64        `json:"history"` // of them, there before the architecture or the window began
+	GeneratorLagUS *Percentiles `json:"generator_lag_us,omitempty"`
+}
+
+// Divergence counts rows that differ from the truth at the answers' own coverage.
+type Divergence struct {
+	Reads       int64      `json:"reads"`
+	ReadsWrong  int64      `json:"reads_wrong"`
+	RowsChecked int64      `json:"rows_checked"`
+	RowsWrong   int64      `json:"rows_wrong"`
+	RowsMissing int64      `json:"rows_missing"`
+	RowsExtra   int64      `json:"rows_extra"`
+	MaxAbsMilli int64      `json:"max_abs_milli"` // thousandths of a pound
+	Final       *FinalRows `json:"final,omitempty"`
+	Examples    []string   `json:"examples,omitempty"` // the first wrong answers, readable
+}
+
+// FinalRows is the same for the whole views after the traffic.
+type FinalRows struct {
+	RowsChecked int64 `json:"rows_checked"`
+	RowsWrong   int64 `json:"rows_wrong"`
+	RowsMissing int64 `json:"rows_missing"`
+	RowsExtra   int64 `json:"rows_extra"`
+}
+
+// Any reports whether any row was wrong, missing or extra, or any read unanswered.
+func (d *Divergence) Any() bool {
+	return d != nil && (d.ReadsWrong+d.RowsWrong+d.RowsMissing+d.RowsExtra > 0 || d.Final != nil && d.Final.RowsWrong+d.Final.RowsMissing+d.Final.RowsExtra > 0)
+}
+
+// AddFinal adds the difference of one whole view.
+func (d *Divergence) AddFinal(diff view.Difference) {
+	if d.Final == nil {
+		d.Final = &FinalRows{}
+	}
+	d.Final.RowsChecked += diff.Checked
+	d.Final.RowsWrong += diff.Wrong
+	d.Final.RowsMissing += diff.Missing
+	d.Final.RowsExtra += diff.Extra
+	d.MaxAbsMilli = max(d.MaxAbsMilli, diff.MaxAbsMilli)
+}
+
+// Throughput is a backfill: from the process's start to everything covered.
+type Throughput struct {
+	Events        int64   `json:"events"`
+	Seconds       float64 `json:"seconds"`
+	EventsPerS    float64 `json:"events_per_s"`
+	EventsPerCPUS float64 `json:"events_per_cpu_s,omitempty"`
+}
+
+// Reprocess is a change of rules: from the request to the switch.
+type Reprocess struct {
+	HistoryEvents        int64   `json:"history_events"`
+	Seconds              float64 `json:"seconds"`
+	EventsPerS           float64 `json:"events_per_s"`
+	FreshnessP99BeforeUS *int64  `json:"freshness_p99_before_us,omitempty"`
+	FreshnessP99DuringUS *int64  `json:"freshness_p99_during_us,omitempty"`
+	CPUS                 float64 `json:"cpu_s"`
+	RSSPeakBytes         int64   `json:"rss_peak_bytes"`
+	DiskBytes            int64   `json:"disk_bytes"`
+}
+
+// Batches are the runs of a batch layer or the commits inside the window.
+type Batches struct {
+	Count           int64   `json:"count"`
+	IntervalSeconds float64 `json:"interval_seconds,omitempty"` // achieved
+}
+
+// Cost is what the architecture's process used.
+type Cost struct {
+	CPUS           float64 `json:"cpu_s"`
+	CPUSPerMillion float64 `json:"cpu_s_per_million"` // per million events
+	RSSPeakBytes   int64   `json:"rss_peak_bytes"`
+	DiskBytes      int64   `json:"disk_bytes"`
+}
+
+// Write writes result.json into a run's directory, checked against the schema.
+func Write(dir string, r *Result) error {
+	content, err := json.MarshalIndent(r, "", " ")
+	if err != nil {
+		return fmt.Errorf("encode the result: %w", err)
+	}
+	if err := schema.Validate(content); err != nil {
+		return fmt.Errorf("the result does not fit its own schema: %w", err)
+	}
+	return durable.Replace(filepath.Join(dir, FileName), append(content, '\n'))
+}
+
+// Read reads a run's result.
+func Read(dir string) (*Result, error) {
+	path := filepath.Join(dir, FileName)
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the result: %w", err)
+	}
+	if err := schema.Validate(content); err != nil {
+		return nil, fmt.Errorf("%s is no result of this version: %w", path, err)
+	}
+	r := &Result{}
+	if err := json.Unmarshal(content, r); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return r, nil
+}
