@@ -28,7 +28,7 @@ func runCommand() *cobra.Command {
 		Short: "Run a suite or scenarios and write a result directory",
 		Args:  cobra.NoArgs,
 	}
-	o := newOptions(c, "suite", "scenario", "arch", "broker", "bootstrap", "workload", "rate", "duration", "events", "partitions", "policy", "guarantee",
+	o := newOptions(c, "suite", "scenario", "arch", "broker", "bootstrap", "workload.source", "rate", "duration", "events", "partitions", "policy", "guarantee",
 		"trigger", "batch_interval", "seed", "trials", "out", "strict")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if err := o.load(); err != nil {
@@ -97,7 +97,7 @@ func plan(o *options) (scenario.Plan, error) {
 		Suite: o.text("suite"), Scenarios: o.list("scenario"), Architectures: o.list("arch"),
 		Broker:     broker.Options{Kind: o.text("broker"), Bootstrap: o.list("bootstrap"), Embedded: []string{self, "broker", "serve-embedded"}},
 		Partitions: int(o.integer("partitions")), Params: o.params(), Policy: architecture.Policy(o.text("policy")), Guarantee: architecture.Guarantee(o.text("guarantee")),
-		Workload: o.text("workload"), WorkloadPath: o.text("workload.path"), Rate: o.number("rate"), Duration: o.duration("duration"), Events: o.integer("events"),
+		Workload: o.text("workload.source"), WorkloadPath: o.text("workload.path"), Rate: o.number("rate"), Duration: o.duration("duration"), Events: o.integer("events"),
 		History: o.integer("history"), Trigger: o.duration("trigger"), BatchInterval: o.duration("batch_interval"), ReadsPerS: o.number("reads"),
 		Seed: uint64(o.integer("seed")), Trials: int(o.integer("trials")), Out: o.text("out"), Executable: []string{self},
 		CommandLine: strings.Join(append([]string{"archbench"}, os.Args[1:]...), " "), Progress: os.Stderr, ArchitectureConfig: writeConfig,

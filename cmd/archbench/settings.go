@@ -32,7 +32,7 @@ func settings() []setting {
 		{"arch", "lambda,kappa,unified", "architectures, comma-separated", true},
 		{"broker", "auto", "kind of broker: auto, container, local, embedded or external", true},
 		{"bootstrap", "", "addresses of an external broker, HOST:PORT comma-separated", true},
-		{"workload", "synthetic", "source of events: synthetic, online-retail or csv:PATH", true},
+		{"workload.source", "synthetic", "source of events: synthetic, online-retail or csv:PATH", true},
 		{"workload.path", "", "file of the online-retail data; empty: the known places", false},
 		{"rate", "2000", "events per second of live traffic", true},
 		{"duration", "60s", "length of the window of steady", true},
@@ -68,6 +68,14 @@ func settings() []setting {
 	}
 }
 
+// flagName is the flag of a key.
+func flagName(key string) string {
+	if key == "workload.source" {
+		return "workload"
+	}
+	return strings.ReplaceAll(key, "_", "-")
+}
+
 // environment names the variable of a key.
 func environment(key string) string {
 	return "ARCHBENCH_" + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
@@ -95,7 +103,7 @@ func newOptions(c *cobra.Command, flags ...string) *options {
 			o.errs = append(o.errs, err)
 		}
 		if slices.Contains(flags, s.key) {
-			name := strings.ReplaceAll(s.key, "_", "-")
+			name := flagName(s.key)
 			if s.value == "true" || s.value == "false" {
 				c.Flags().Bool(name, s.value == "true", s.meaning)
 			} else {

@@ -86,7 +86,7 @@ func workloadCommand() *cobra.Command {
 		Short: "Describe a workload and print its first events as JSON lines",
 		Args:  cobra.NoArgs,
 	}
-	o := newOptions(c, "workload", "seed", "events")
+	o := newOptions(c, "workload.source", "seed", "events")
 	c.RunE = func(_ *cobra.Command, _ []string) error {
 		if err := o.load(); err != nil {
 			return err
@@ -111,12 +111,12 @@ func workloadCommand() *cobra.Command {
 }
 
 func openWorkload(o *options) (workloads.Source, error) {
-	switch path, isCSV := strings.CutPrefix(o.text("workload"), "csv:"); {
-	case o.text("workload") == "synthetic":
+	switch path, isCSV := strings.CutPrefix(o.text("workload.source"), "csv:"); {
+	case o.text("workload.source") == "synthetic":
 		p := synthetic.DefaultParams()
 		p.Seed = uint64(o.integer("seed"))
 		return synthetic.New(p)
-	case o.text("workload") == "online-retail":
+	case o.text("workload.source") == "online-retail":
 		path, err := onlineretail.Find(o.text("workload.path"))
 		if err != nil {
 			return nil, err
@@ -125,7 +125,7 @@ func openWorkload(o *options) (workloads.Source, error) {
 	case isCSV:
 		return onlineretail.Open(path, "csv")
 	}
-	return nil, fmt.Errorf("unknown workload %q: it may be synthetic, online-retail or csv:PATH", o.text("workload"))
+	return nil, fmt.Errorf("unknown workload %q: it may be synthetic, online-retail or csv:PATH", o.text("workload.source"))
 }
 
 func dump(s workloads.Source, n int64) error {
