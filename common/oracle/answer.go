@@ -1,7 +1,6 @@
 package oracle
 
 import (
-	"math"
 	"slices"
 	"sort"
 	"strings"
@@ -16,8 +15,15 @@ func (h *History) Answer(at coverage.Coverage, r view.Rules, p view.Params, q vi
 	if err := h.check(at); err != nil {
 		return nil, err
 	}
+	if err := p.Validate(); err != nil {
+		return nil, err
+	}
+	codes, err := codesOf(r)
+	if err != nil {
+		return nil, err
+	}
 	h.index()
-	t := truth{h: h, at: at, params: p, logic: r.Logic(), codes: map[string]code{}}
+	t := truth{h: h, at: at, params: p, code: codes}
 	rows := t.rowsOf(q)
 	q.View.Schema().Sort(rows)
 	return q.Apply(rows), nil
@@ -28,36 +34,37 @@ type truth struct {
 	h      *History
 	at     coverage.Coverage
 	params view.Params
-	logic  view.Logic
-	codes  map[string]code
+	code   codeUnder
 }
 
-type code struct {
-	folded string
-	counts bool
-}
-
-// rowsOf returns all rows that q can show, and perhaps more. With last=N it
-// looks at ever longer stretches at the end until N starts have rows there.
+// rowsOf returns all rows that q can show, and perhaps more.
 func (t *truth) rowsOf(q view.Query) []view.Row {
-	from, to := int64(math.MinInt64), int64(math.MaxInt64)
+	lines := t.h.lines
+	if len(lines) == 0 {
+		return nil
+	}
+	// A window that holds a line starts after (first line − size) and not after the last line.
+	from, to := lines[0].time-t.sizeMS(q.View), lines[len(lines)-1].time+1
 	if q.From != nil {
-		from = *q.From
+		from = max(from, *q.From)
 	}
 	if q.To != nil {
-		to = *q.To
+		to = min(to, *q.To)
 	}
-	if q.Last <= 0 || len(t.h.lines) == 0 {
-		return t.rows(q.View, from, to)
+	if from >= to {
+		return nil
 	}
-	first, end := t.h.lines[0].time, min(t.h.lines[len(t.h.lines)-1].time, to)
-	for reach := int64(q.Last+1) * t.windowMS(q.View); ; reach *= 4 {
-		low := max(from, end-reach)
-		rows := t.rows(q.View, low, to)
-		if distinctStarts(q.View, rows) >= q.Last || low == from || low < first-t.windowMS(q.View) {
-			return rows
+	// With last=N, look at ever longer stretches at the end until N starts have rows there.
+	if q.Last > 0 {
+		step := t.stepMS(q.View)
+		for n := int64(q.Last); n < (to-from)/step; n *= 4 {
+			rows := t.rows(q.View, to-n*step, to)
+			if distinctStarts(q.View, rows) >= q.Last {
+				return rows
+			}
 		}
 	}
+	return t.rows(q.View, from, to)
 }
 
 func distinctStarts(v view.Name, rows []view.Row) int {
@@ -68,7 +75,8 @@ func distinctStarts(v view.Name, rows []view.Row) int {
 	return len(starts)
 }
 
-func (t *truth) windowMS(v view.Name) int64 {
+// sizeMS is how long a window of the view is; a session that starts at a line needs no more than that line.
+func (t *truth) sizeMS(v view.Name) int64 {
 	switch v {
 	case view.RevenueByCountry:
 		return t.params.Tumbling.Milliseconds()
@@ -85,6 +93,14 @@ func (t *truth) windowMS(v view.Name) int64 {
 	default:
 		return t.params.Alert.Milliseconds()
 	}
+}
+
+// stepMS is the distance from one window's start to the next.
+func (t *truth) stepMS(v view.Name) int64 {
+	if v == view.RollingRevenue {
+		return t.params.HopSlide.Milliseconds()
+	}
+	return t.sizeMS(v)
 }
 
 // rows computes all rows of the view whose start lies in [from, to).
@@ -133,12 +149,7 @@ func (t *truth) counts(l *line) (string, bool) {
 	if !l.in(t.at) {
 		return "", false
 	}
-	c, known := t.codes[l.code]
-	if !known {
-		c.folded, c.counts = t.logic.Code(l.code)
-		t.codes[l.code] = c
-	}
-	return c.folded, c.counts
+	return t.code(l.code)
 }
 
 type windowText struct {
@@ -177,10 +188,10 @@ func group[K comparable](m map[K]*sums, k K) *sums {
 }
 
 func (t *truth) revenueByCountry(from, to int64) []view.Row {
-	size := t.windowMS(view.RevenueByCountry)
+	size := t.sizeMS(view.RevenueByCountry)
 	groups := map[windowText]*sums{}
 	t.each(from, to, size, func(l *line, _ string) {
-		group(groups, windowText{view.WindowStart(l.time, size), l.country}).add(l)
+		group(groups, windowText{windowOf(l.time, size), l.country}).add(l)
 	})
 	var rows []view.Row
 	for k, s := range groups {
@@ -190,11 +201,11 @@ func (t *truth) revenueByCountry(from, to int64) []view.Row {
 }
 
 func (t *truth) rollingRevenue(from, to int64) []view.Row {
-	size, slide := t.windowMS(view.RollingRevenue), t.params.HopSlide.Milliseconds()
+	size, slide := t.sizeMS(view.RollingRevenue), t.stepMS(view.RollingRevenue)
 	groups := map[windowText]*sums{}
 	t.each(from, to, size, func(l *line, _ string) {
-		for start := view.WindowStart(l.time, slide); start > l.time-size; start -= slide {
-			if start >= from && start < to {
+		for start := windowOf(l.time, slide); start > l.time-size && start >= from; start -= slide {
+			if start < to {
 				group(groups, windowText{start, l.country}).add(l)
 			}
 		}
@@ -206,8 +217,10 @@ func (t *truth) rollingRevenue(from, to int64) []view.Row {
 	return rows
 }
 
-// customerSessions goes through all lines of each customer that has one in the
-// range, because a session may begin before it.
+// customerSessions looks at the customers that have a line in the range. A line
+// before (from − gap) has no say in a session that starts at from or later; the
+// session that is found to start between the two may have begun earlier, but in
+// any case before from, and is not asked for.
 func (t *truth) customerSessions(from, to int64) []view.Row {
 	customers := map[int64]bool{}
 	t.each(from, to, 0, func(l *line, _ string) {
@@ -215,35 +228,46 @@ func (t *truth) customerSessions(from, to int64) []view.Row {
 			customers[l.customer] = true
 		}
 	})
-	gap := t.params.SessionGap.Milliseconds()
 	var rows []view.Row
 	for customer := range customers {
-		var open *view.Row // customer, start, end, lines, net
-		for _, i := range t.h.byCustomer[customer] {
-			l := &t.h.lines[i]
-			if _, counts := t.counts(l); !counts {
-				continue
+		rows = t.sessionsOf(customer, from, to, rows)
+	}
+	return rows
+}
+
+// sessionsOf appends the sessions of one customer, from the line at (from − gap) on, up to the first that starts at to or later.
+func (t *truth) sessionsOf(customer, from, to int64, rows []view.Row) []view.Row {
+	gap := t.params.SessionGap.Milliseconds()
+	places := t.h.byCustomer[customer]
+	first := sort.Search(len(places), func(i int) bool { return t.h.lines[places[i]].time >= from-gap })
+	var open *view.Row // customer, start, end, lines, net
+	for _, place := range places[first:] {
+		l := &t.h.lines[place]
+		if _, counts := t.counts(l); !counts {
+			continue
+		}
+		if open == nil || l.time-open.Num[2] > gap {
+			if l.time >= to {
+				break
 			}
-			if open == nil || l.time-open.Num[2] > gap {
-				rows = append(rows, view.Row{Num: [view.MaxNums]int64{customer, l.time}})
-				open = &rows[len(rows)-1]
-			}
-			open.Num[2] = l.time
-			open.Num[3]++
-			if l.kind != event.Adjustment {
-				open.Num[4] += l.amount
-			}
+			rows = append(rows, view.Row{Num: [view.MaxNums]int64{customer, l.time}})
+			open = &rows[len(rows)-1]
+		}
+		open.Num[2] = l.time
+		open.Num[3]++
+		if l.kind != event.Adjustment {
+			open.Num[4] += l.amount
 		}
 	}
 	return rows
 }
 
 func (t *truth) topProducts(from, to int64) []view.Row {
-	size := t.windowMS(view.TopProducts)
+	size := t.sizeMS(view.TopProducts)
 	groups := map[windowText]*sums{}
 	t.each(from, to, size, func(l *line, code string) {
 		if l.kind == event.Sale {
-			group(groups, windowText{view.WindowStart(l.time, size), code}).add(l)
+			group(groups, windowText{windowOf(l.time, size), code}).add(l)
 		}
 	})
 	products := map[int64][]view.Row{} // by window, rank still empty
@@ -270,11 +294,11 @@ func (t *truth) topProducts(from, to int64) []view.Row {
 }
 
 func (t *truth) revenueBySegment(from, to int64) []view.Row {
-	size := t.windowMS(view.RevenueBySegment)
+	size := t.sizeMS(view.RevenueBySegment)
 	groups := map[windowText]*sums{}
 	segments := map[windowCustomer]string{}
 	t.each(from, to, size, func(l *line, _ string) {
-		at := windowCustomer{view.WindowStart(l.time, size), l.customer}
+		at := windowCustomer{windowOf(l.time, size), l.customer}
 		segment, known := segments[at]
 		if !known {
 			segment = t.segmentAsOf(at.customer, at.start)
@@ -313,13 +337,13 @@ func (t *truth) segmentAsOf(customer, instant int64) string {
 }
 
 func (t *truth) distinctCustomers(from, to int64) []view.Row {
-	size := t.windowMS(view.DistinctCustomers)
+	size := t.sizeMS(view.DistinctCustomers)
 	sets := map[windowText]map[int64]bool{}
 	t.each(from, to, size, func(l *line, _ string) {
 		if l.customer == 0 {
 			return
 		}
-		k := windowText{view.WindowStart(l.time, size), l.country}
+		k := windowText{windowOf(l.time, size), l.country}
 		if sets[k] == nil {
 			sets[k] = map[int64]bool{}
 		}
@@ -333,11 +357,11 @@ func (t *truth) distinctCustomers(from, to int64) []view.Row {
 }
 
 func (t *truth) spendAlerts(from, to int64) []view.Row {
-	size := t.windowMS(view.SpendAlerts)
+	size := t.sizeMS(view.SpendAlerts)
 	groups := map[windowCustomer]*sums{}
 	t.each(from, to, size, func(l *line, _ string) {
 		if l.customer != 0 && l.kind == event.Sale {
-			group(groups, windowCustomer{view.WindowStart(l.time, size), l.customer}).add(l)
+			group(groups, windowCustomer{windowOf(l.time, size), l.customer}).add(l)
 		}
 	})
 	var rows []view.Row

@@ -1,6 +1,7 @@
 package oracle
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"sync"
@@ -10,15 +11,16 @@ import (
 )
 
 // History holds every record of both input topics, indexed for questions about
-// prefixes. Fill it with AddOrder and AddCustomer from one goroutine; after the
-// first question it must not grow, and then any number of goroutines may ask.
+// prefixes. Fill it with AddOrder and AddCustomer from one goroutine. While nobody
+// adds, any number of goroutines may ask.
 type History struct {
 	decoder event.Decoder
 	parts   []*partition
-	lines   []line // usable, first of their id; sorted by event time when sealed
+	lines   []line // usable, first of their id; by event time once sorted
 	changes map[int64][]change
 
-	seal       sync.Once
+	sorting    sync.Mutex
+	sorted     bool              // lines and byCustomer are in time order
 	byCustomer map[int64][]int32 // places in lines, in time order
 }
 
@@ -83,6 +85,7 @@ func (h *History) AddOrder(part int, offset int64, value []byte) {
 		return
 	}
 	p.first[l.EventID] = l
+	h.sorted = false
 	h.lines = append(h.lines, line{
 		partition: int32(part), kind: l.Kind, offset: offset, time: l.EventTimeMS, customer: l.CustomerID,
 		quantity: l.Quantity, amount: l.AmountMilli(), country: l.Country, code: l.StockCode,
@@ -169,23 +172,19 @@ func (h *History) check(at coverage.Coverage) error {
 	return nil
 }
 
-// index sorts the lines by time, once.
+// index sorts the lines by time, where any came since the last question.
 func (h *History) index() {
-	h.seal.Do(func() {
-		slices.SortStableFunc(h.lines, func(a, b line) int {
-			switch {
-			case a.time < b.time:
-				return -1
-			case a.time > b.time:
-				return 1
-			}
-			return 0
-		})
-		h.byCustomer = map[int64][]int32{}
-		for i := range h.lines {
-			if c := h.lines[i].customer; c != 0 {
-				h.byCustomer[c] = append(h.byCustomer[c], int32(i))
-			}
+	h.sorting.Lock()
+	defer h.sorting.Unlock()
+	if h.sorted {
+		return
+	}
+	slices.SortFunc(h.lines, func(a, b line) int { return cmp.Compare(a.time, b.time) })
+	h.byCustomer = map[int64][]int32{}
+	for i := range h.lines {
+		if c := h.lines[i].customer; c != 0 {
+			h.byCustomer[c] = append(h.byCustomer[c], int32(i))
 		}
-	})
+	}
+	h.sorted = true
 }

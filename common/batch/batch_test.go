@@ -1,0 +1,155 @@
+package batch_test
+
+import (
+	"database/sql/driver"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"archbench/common/batch"
+	"archbench/common/duck"
+	"archbench/common/event"
+	"archbench/common/oracle/oracletest"
+	"archbench/common/stream"
+	"archbench/common/view"
+)
+
+func open(t testing.TB) *duck.DB {
+	t.Helper()
+	db, err := duck.Open(t.Context(), duck.Options{Threads: 1, MemoryBytes: 1 << 30})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	do(t, db, "CREATE TABLE lines ("+batch.LineColumns+")")
+	do(t, db, "CREATE TABLE changes ("+batch.ChangeColumns+")")
+	return db
+}
+
+func do(t testing.TB, db *duck.DB, statement string) {
+	t.Helper()
+	if err := db.Do(t.Context(), statement, statement); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fill puts the usable records of a history into the two tables.
+func fill(t testing.TB, db *duck.DB, placed []oracletest.Placed) {
+	t.Helper()
+	do(t, db, "DELETE FROM lines")
+	do(t, db, "DELETE FROM changes")
+	d := event.NewDecoder()
+	var l event.OrderLine
+	var c event.ProfileChange
+	err := db.Append(t.Context(), "lines", func(row func(...driver.Value) error) error {
+		for _, r := range placed {
+			if r.Customers || d.Order(r.Value, &l) != nil {
+				continue
+			}
+			if err := row(int32(r.Partition), r.Offset, l.EventID, int8(l.Kind), l.CustomerID, l.Country, l.StockCode, l.Quantity, l.UnitPriceMilli, l.EventTimeMS); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		err = db.Append(t.Context(), "changes", func(row func(...driver.Value) error) error {
+			for _, r := range placed {
+				if !r.Customers || d.Profile(r.Value, &c) != nil {
+					continue
+				}
+				if err := row(int32(r.Partition), r.Offset, c.CustomerID, c.Segment, c.ValidFromMS); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Oracle and both kernels agree: SQL on the whole and on partials of random
+// splits, and the stream kernel on partials that SQL made.
+func TestKernelAgreesWithOracle(t *testing.T) {
+	histories := 150
+	if testing.Short() {
+		histories = 20
+	}
+	db := open(t)
+	for seed := range histories {
+		rng := rand.New(rand.NewPCG(uint64(seed), 2))
+		partitions := 1 + rng.IntN(3)
+		placed := oracletest.Place(oracletest.NewMaker(rng).Make(1+rng.IntN(150)), partitions)
+		k := batch.Kernel{Params: oracletest.Params(rng), Rules: view.AllRules()[rng.IntN(2)]}
+		h := oracletest.History(placed, partitions)
+		fill(t, db, placed)
+		do(t, db, "CREATE OR REPLACE TABLE firsts AS "+k.Distinct("lines"))
+		state := stream.NewState(k.Params, k.Rules)
+		for _, kind := range view.Partials() {
+			input := "firsts"
+			if kind == view.Profiles {
+				input = "changes"
+			}
+			// Two halves by offset parity: any split of the lines must do.
+			halves := ""
+			for half := range 2 {
+				if half > 0 {
+					halves += " UNION ALL "
+				}
+				halves += "(" + k.Partial(kind, fmt.Sprintf(`(SELECT * FROM %s WHERE "offset" %% 2 = %d)`, input, half)) + ")"
+			}
+			do(t, db, fmt.Sprintf("CREATE OR REPLACE TABLE %s AS %s", kind, halves))
+			if err := batch.Scan(t.Context(), db, kind.Schema(), fmt.Sprintf("SELECT * FROM (%s)", k.Partial(kind, input)), func(r view.Row) { state.MergeRow(kind, r) }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, v := range view.Names() {
+			q := oracletest.Query(rng)
+			q.View = v
+			want, err := h.Answer(h.End(), k.Rules, k.Params, q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := batch.Collect(t.Context(), db, v.Schema(), k.Finish(q, string(v.Partial()), string(view.Profiles)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(want, got); d != "" && len(want)+len(got) > 0 {
+				t.Fatalf("seed %d, %s, rules %d, params %+v (-oracle +SQL)\n%s", seed, v, k.Rules, k.Params, d)
+			}
+			whole := stream.Finish(k.Params, view.Query{View: v}, state.Cut(view.Query{View: v}, nil))
+			want, err = h.Answer(h.End(), k.Rules, k.Params, view.Query{View: v})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(want, whole); d != "" && len(want)+len(whole) > 0 {
+				t.Fatalf("seed %d, %s finished by the other kernel (-oracle +both)\n%s", seed, v, d)
+			}
+		}
+	}
+}
+
+// BenchmarkRebuild makes all partials of a million lines, deduplication included.
+func BenchmarkRebuild(b *testing.B) {
+	const n = 1_000_000
+	db := open(b)
+	do(b, db, fmt.Sprintf(`INSERT INTO lines SELECT i %% 4, i // 4, 'e' || (i // 5) || '-' || i, 1, (hash(i // 5) %% 20000)::BIGINT, 'United Kingdom', (hash(i) %% 4000)::VARCHAR, 1 + i %% 12, 1000 + i %% 999, 1735689600000 + i * 30 FROM range(%d) t(i)`, n))
+	k := batch.Kernel{Params: view.DefaultParams(), Rules: view.MerchandiseOnly}
+	for b.Loop() {
+		do(b, db, "CREATE OR REPLACE TABLE firsts AS "+k.Distinct("lines"))
+		for _, kind := range view.Partials() {
+			if kind != view.Profiles {
+				do(b, db, fmt.Sprintf("CREATE OR REPLACE TABLE %s AS %s", kind, k.Partial(kind, "firsts")))
+			}
+		}
+	}
+	b.ReportMetric(float64(b.N)*n/b.Elapsed().Seconds(), "events/s")
+}

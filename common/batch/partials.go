@@ -1,0 +1,121 @@
+package batch
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"archbench/common/duck"
+	"archbench/common/event"
+	"archbench/common/view"
+)
+
+// Kernel writes the SQL for one set of parameters and one version of the rules.
+// Its arguments are table expressions: a name or a SELECT in parentheses.
+type Kernel struct {
+	Params view.Params
+	Rules  view.Rules
+}
+
+// LineColumns is the relation of lines, usable ones only, as a table definition.
+const LineColumns = `partition INTEGER, "offset" BIGINT, event_id VARCHAR, kind TINYINT, customer_id BIGINT, country VARCHAR, ` +
+	`stock_code VARCHAR, quantity BIGINT, unit_price_milli BIGINT, event_time_ms BIGINT`
+
+// ChangeColumns is the relation of profile changes; segment is empty for a deletion.
+const ChangeColumns = `partition INTEGER, "offset" BIGINT, customer_id BIGINT, segment VARCHAR, valid_from_ms BIGINT`
+
+// Distinct selects the first line of each id in its partition.
+func (k Kernel) Distinct(lines string) string {
+	return fmt.Sprintf(`SELECT l.* FROM %[1]s l SEMI JOIN (SELECT partition, min("offset") AS "offset" FROM %[1]s GROUP BY partition, event_id) f USING (partition, "offset")`, lines)
+}
+
+// counted selects what the views need of the lines that the rules let count.
+func (k Kernel) counted(lines string) string {
+	logic, code := k.Rules.Logic(), "stock_code"
+	if logic.FoldCode {
+		code = `translate(stock_code, 'abcdefghijklmnopqrstuvwxyz', 'ABCDEFGHIJKLMNOPQRSTUVWXYZ')` // ASCII only, unlike upper()
+	}
+	where := []string{"true"}
+	if len(logic.ExcludedCodes) > 0 {
+		var quoted []string
+		for _, c := range logic.ExcludedCodes {
+			quoted = append(quoted, duck.Quote(c))
+		}
+		where = append(where, "code NOT IN ("+strings.Join(quoted, ", ")+")")
+	}
+	for _, p := range logic.ExcludedPrefixes {
+		where = append(where, "NOT starts_with(code, "+duck.Quote(p)+")")
+	}
+	return fmt.Sprintf(`(SELECT *, gross + cancelled AS net FROM (
+		SELECT %s AS code, kind, customer_id, country, quantity, event_time_ms,
+			CASE WHEN kind = %d THEN quantity * unit_price_milli ELSE 0 END AS gross,
+			CASE WHEN kind = %d THEN quantity * unit_price_milli ELSE 0 END AS cancelled
+		FROM %s) WHERE %s)`, code, event.Sale, event.Cancellation, lines, strings.Join(where, " AND "))
+}
+
+// window is the start of the window that holds a line, floored for times before 1970 too.
+func window(size time.Duration) string {
+	ms := size.Milliseconds()
+	return fmt.Sprintf("event_time_ms - ((event_time_ms %% %[1]d) + %[1]d) %% %[1]d", ms)
+}
+
+// Partial selects the rows of a partial over distinct lines, or over profile
+// changes for view.Profiles, with the columns of its schema.
+func (k Kernel) Partial(kind view.Partial, input string) string {
+	p := k.Params
+	sums := func(key string, size time.Duration, where, measures string) string {
+		return fmt.Sprintf("SELECT %s AS window_start, %s, %s FROM %s WHERE %s GROUP BY ALL", window(size), key, measures, k.counted(input), where)
+	}
+	sum := func(column, as string) string { return fmt.Sprintf("sum(%s)::BIGINT AS %s", column, as) }
+	sale, known := fmt.Sprintf("kind = %d", event.Sale), "customer_id <> 0"
+	switch kind {
+	case view.CountryWindows:
+		return sums("country", p.Tumbling, "true", "count(*) AS lines, "+sum("quantity", "units")+", "+sum("gross", "gross_milli")+", "+sum("cancelled", "cancelled_milli"))
+	case view.CountryPanes:
+		return sums("country", p.HopSlide, "true", "count(*) AS lines, "+sum("gross", "gross_milli")+", "+sum("net", "net_milli"))
+	case view.ProductWindows:
+		return sums("code AS stock_code", p.Top, sale, sum("quantity", "units")+", "+sum("gross", "gross_milli"))
+	case view.CustomerWindows:
+		return sums("customer_id", p.Segment, "true", "count(*) AS lines, "+sum("net", "net_milli"))
+	case view.SpendWindows:
+		return sums("customer_id", p.Alert, sale+" AND "+known, sum("gross", "gross_milli"))
+	case view.CustomerSets:
+		return fmt.Sprintf("SELECT DISTINCT %s AS window_start, country, customer_id FROM %s WHERE %s", window(p.Distinct), k.counted(input), known)
+	case view.SessionFragments:
+		return k.Merge(kind, fmt.Sprintf("(SELECT customer_id, event_time_ms AS session_start, event_time_ms AS session_end, 1::BIGINT AS lines, net AS net_milli FROM %s WHERE %s)", k.counted(input), known))
+	default:
+		return latestChanges(input)
+	}
+}
+
+func latestChanges(changes string) string {
+	return fmt.Sprintf(`SELECT customer_id, valid_from_ms, max("offset") AS "offset", arg_max(segment, "offset") AS segment FROM %s GROUP BY customer_id, valid_from_ms`, changes)
+}
+
+// Merge selects the partial with rows of equal keys merged into one.
+func (k Kernel) Merge(kind view.Partial, partials string) string {
+	switch kind {
+	case view.Profiles:
+		return latestChanges(partials)
+	case view.CustomerSets:
+		return "SELECT DISTINCT window_start, country, customer_id FROM " + partials
+	case view.SessionFragments:
+		// A fragment begins a session where it starts more than the gap after the
+		// latest end of all that start before it.
+		return fmt.Sprintf(`SELECT customer_id, min(session_start) AS session_start, max(session_end) AS session_end, sum(lines)::BIGINT AS lines, sum(net_milli)::BIGINT AS net_milli FROM (
+			SELECT *, sum(begins) OVER (PARTITION BY customer_id ORDER BY session_start, session_end ROWS UNBOUNDED PRECEDING) AS session FROM (
+				SELECT *, CASE WHEN session_start - max(session_end) OVER (PARTITION BY customer_id ORDER BY session_start, session_end ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) <= %d THEN 0 ELSE 1 END AS begins
+				FROM %s))
+			GROUP BY customer_id, session`, k.Params.SessionGap.Milliseconds(), partials)
+	}
+	schema := kind.Schema()
+	var keys, measures []string
+	for i, c := range schema.Columns {
+		if i < schema.Keys {
+			keys = append(keys, c.Name)
+		} else {
+			measures = append(measures, fmt.Sprintf("sum(%[1]s)::BIGINT AS %[1]s", c.Name))
+		}
+	}
+	return fmt.Sprintf("SELECT %s, %s FROM %s GROUP BY ALL", strings.Join(keys, ", "), strings.Join(measures, ", "), partials)
+}
