@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"os"
 	"slices"
@@ -36,15 +37,21 @@ var (
 // LineError is a line of the file that cannot be read.
 type LineError struct {
 	Path   string
-	Line   int // in the file, from 1, the header included
-	Reason string
+	Line   int    // in the file, from 1, the header included
+	Reason string // what is wrong
+	Advice string // what to do
+	err    error
 }
 
 func (e *LineError) Error() string {
-	return fmt.Sprintf("%s line %d: %s: mend or remove the line", e.Path, e.Line, e.Reason)
+	return fmt.Sprintf("%s line %d: %s: %s", e.Path, e.Line, e.Reason, e.Advice)
 }
 
-// Source yields first all profile changes, then the lines of the file.
+// Unwrap returns what the library said, if it was the library that failed.
+func (e *LineError) Unwrap() error { return e.err }
+
+// Source yields first all profile changes, by ascending customer and a
+// customer's in order of time, then the lines of the file.
 type Source struct {
 	path    string
 	id      string
@@ -152,11 +159,8 @@ type file struct {
 	os   *os.File
 	zstd *zstd.Decoder // nil for a plain file
 	csv  *csv.Reader
-	tee  io.Reader
-	hash interface {
-		io.Writer
-		Sum(b []byte) []byte
-	}
+	line int // of the record read last
+	hash hash.Hash
 }
 
 func openFile(path string) (*file, error) {
@@ -164,26 +168,40 @@ func openFile(path string) (*file, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the order data: %w", err)
 	}
-	f := &file{path: path, os: o, hash: sha256.New()}
-	var content io.Reader = bufio.NewReaderSize(o, 1<<16)
+	f := &file{path: path, os: o}
+	var content io.Reader = o
 	if strings.HasSuffix(path, ".zst") {
-		if f.zstd, err = zstd.NewReader(content); err != nil {
+		if f.zstd, err = zstd.NewReader(bufio.NewReaderSize(o, 1<<16)); err != nil {
 			return nil, errors.Join(fmt.Errorf("decompress %s: %w", path, err), o.Close())
 		}
 		content = f.zstd
 	}
-	f.tee = io.TeeReader(content, f.hash)
-	f.csv = csv.NewReader(f.tee)
-	f.csv.ReuseRecord = true
-	f.csv.FieldsPerRecord = len(header)
-	got, err := f.csv.Read()
-	if err != nil || !slices.Equal(got, header) {
-		if err != nil && !errors.As(err, new(*csv.ParseError)) && err != io.EOF {
-			return nil, errors.Join(f.damaged(err), f.close())
-		}
-		return nil, errors.Join(&LineError{path, 1, "the header is not " + strings.Join(header, ",")}, f.close())
+	if err := f.begin(content); err != nil {
+		return nil, errors.Join(err, f.close())
 	}
 	return f, nil
+}
+
+// begin reads the header. A byte-order mark before it, as spreadsheets write, is passed over.
+func (f *file) begin(content io.Reader) error {
+	f.hash = sha256.New()
+	in := bufio.NewReaderSize(io.TeeReader(content, f.hash), 1<<16)
+	if mark, err := in.Peek(3); err == nil && string(mark) == "\ufeff" {
+		in.Discard(3) // they were just peeked at
+	}
+	f.csv = csv.NewReader(in)
+	f.csv.ReuseRecord = true
+	f.csv.FieldsPerRecord = -1 // next says which line it is
+	got, err := f.csv.Read()
+	var syntax *csv.ParseError
+	switch {
+	case err != nil && err != io.EOF && !errors.As(err, &syntax):
+		return f.torn(err)
+	case err != nil || !slices.Equal(got, header):
+		return &LineError{f.path, 1, "the header is missing or another", "the first line must be " + strings.Join(header, ","), nil}
+	}
+	f.line = 1
+	return nil
 }
 
 func (f *file) close() error {
@@ -196,85 +214,32 @@ func (f *file) close() error {
 // sum is the checksum of the content read, hexadecimal.
 func (f *file) sum() string { return hex.EncodeToString(f.hash.Sum(nil)) }
 
+// mend is the advice for a line that is damaged in itself.
+const mend = "mend or remove the line"
+
 // next reads one line; EventID and Line are left to the caller. io.EOF at the end.
 func (f *file) next(l *event.OrderLine) error {
 	r, err := f.csv.Read()
-	if err == io.EOF {
-		return io.EOF
-	}
-	if err != nil {
-		return f.damaged(err)
-	}
-	line, _ := f.csv.FieldPos(0)
-	if err := parseLine(r, l); err != nil {
-		return &LineError{f.path, line, err.Error()}
-	}
-	return nil
-}
-
-// damaged names the line of a CSV error, or the file for one of decompression.
-func (f *file) damaged(err error) error {
-	var p *csv.ParseError
-	if errors.As(err, &p) {
-		return &LineError{f.path, p.Line, p.Err.Error()}
-	}
-	line, _ := f.csv.FieldPos(0)
-	return &LineError{f.path, line + 1, "cannot read on: " + err.Error() + " (is the file whole?)"}
-}
-
-func parseLine(r []string, l *event.OrderLine) error {
-	invoice, code, country := r[0], r[1], r[7]
-	if invoice == "" || code == "" || country == "" {
-		return errors.New("InvoiceNo, StockCode and Country must not be empty")
-	}
-	quantity, err := strconv.ParseInt(r[3], 10, 64)
-	if err != nil {
-		return fmt.Errorf("Quantity %q is not an integer", r[3])
-	}
-	at, err := time.Parse(time.DateTime, r[4])
-	if err != nil {
-		return fmt.Errorf("InvoiceDate %q is not of the form 2006-01-02 15:04:05", r[4])
-	}
-	price, err := parseMilli(r[5])
-	if err != nil {
-		return fmt.Errorf("UnitPrice %q: %w", r[5], err)
-	}
-	var customer int64
-	if r[6] != "" {
-		if customer, err = strconv.ParseInt(r[6], 10, 64); err != nil || customer <= 0 {
-			return fmt.Errorf("CustomerID %q is neither empty nor a positive integer", r[6])
-		}
-	}
-	*l = event.OrderLine{
-		Version: 1, OrderID: strings.Clone(invoice), Kind: kindOf(invoice, quantity, price), CustomerID: customer,
-		Country: strings.Clone(country), StockCode: strings.Clone(code), Quantity: quantity, UnitPriceMilli: price, EventTimeMS: at.UnixMilli(),
-	}
-	return nil
-}
-
-func kindOf(invoice string, quantity, price int64) event.Kind {
+	var syntax *csv.ParseError
 	switch {
-	case strings.HasPrefix(invoice, "C"):
-		return event.Cancellation
-	case quantity > 0 && price > 0:
-		return event.Sale
+	case err == io.EOF:
+		return io.EOF
+	case errors.As(err, &syntax):
+		return &LineError{f.path, syntax.StartLine, syntax.Err.Error(), mend, err}
+	case err != nil:
+		return f.torn(err)
 	}
-	return event.Adjustment
+	f.line, _ = f.csv.FieldPos(0)
+	if len(r) != len(header) {
+		return &LineError{f.path, f.line, fmt.Sprintf("it has %d fields instead of %d", len(r), len(header)), mend, nil}
+	}
+	if err := parseLine(r, l); err != nil {
+		return &LineError{f.path, f.line, err.Error(), mend, nil}
+	}
+	return nil
 }
 
-// parseMilli reads a decimal with at most three places as thousandths, exactly.
-func parseMilli(s string) (int64, error) {
-	whole, places, _ := strings.Cut(s, ".")
-	if len(places) > 3 {
-		return 0, errors.New("has more than three decimal places")
-	}
-	digits := strings.TrimPrefix(whole, "-")
-	if digits == "" || strings.Trim(digits+places, "0123456789") != "" {
-		return 0, errors.New("is not a decimal number")
-	}
-	milli, err := strconv.ParseInt(whole+places+"000"[len(places):], 10, 64)
-	if err != nil {
-		return 0, errors.New("is too large")
-	}
-	return milli, nil
+// torn is the error of a file that cannot be read on.
+func (f *file) torn(err error) error {
+	return &LineError{f.path, f.line + 1, "cannot read on: " + err.Error(), "the file is damaged or cut off: get it again", err}
 }
