@@ -3,7 +3,6 @@ package kappa
 import (
 	"context"
 	"errors"
-	"fmt"
 	"path/filepath"
 	"runtime"
 	"sync"
@@ -67,6 +66,7 @@ type Kappa struct {
 	end        coverage.Coverage
 	readyAt    coverage.Coverage
 	ready      bool
+	broken     error      // of a commit
 	crashed    chan error // a crash point passed outside Run
 	generation uint32     // the last number given
 }
@@ -174,7 +174,7 @@ func (k *Kappa) Run(ctx context.Context) (err error) {
 	k.end, k.readyAt = bounds.End, bounds.End
 	k.mu.Unlock()
 
-	g, gctx := errgroup.WithContext(ctx)
+	g, gctx := architecture.NewGroup(ctx)
 	f := followers{k, g, gctx}
 	f.start(served)
 	g.Go(func() error { return k.commitLoop(gctx) })
@@ -191,8 +191,8 @@ func (k *Kappa) Run(ctx context.Context) (err error) {
 			return gctx.Err()
 		}
 	})
-	if err := g.Wait(); ctx.Err() == nil || !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("kappa: %w", err)
+	if err := g.Wait("kappa"); err != nil {
+		return err
 	}
 	return k.commit() // a clean stop keeps what was read
 }
@@ -200,7 +200,7 @@ func (k *Kappa) Run(ctx context.Context) (err error) {
 // followers reads instances in the group of one Run.
 type followers struct {
 	k     *Kappa
-	group *errgroup.Group
+	group *architecture.Group
 	ctx   context.Context
 }
 
@@ -282,10 +282,16 @@ func (k *Kappa) commitLoop(ctx context.Context) error {
 	}
 }
 
-// commit writes the changes of all instances with a role, in one batch.
-func (k *Kappa) commit() error {
+// commit writes the changes of all instances with a role, in one batch. After a
+// failure it fails for ever: changes that were taken and not written must not be
+// followed by a later position.
+func (k *Kappa) commit() (err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.broken != nil {
+		return k.broken
+	}
+	defer func() { k.broken = err }()
 	b := k.store.NewBatch()
 	served, err := k.served.Load().write(b)
 	if err != nil {

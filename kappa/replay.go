@@ -149,7 +149,11 @@ func (k *Kappa) trySwitch(ctx context.Context, r *replay) (switched bool, err er
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.broken != nil {
+		return false, k.broken
+	}
 	if err := k.commitSwitch(r.next); err != nil {
+		k.broken = err // the changes were taken
 		return false, err
 	}
 	k.announcing.Lock()

@@ -21,6 +21,7 @@ import (
 	"archbench/common/serving"
 	"archbench/common/view"
 	"archbench/kappa"
+	"archbench/lambda"
 )
 
 // pipeline is one of the architectures, to be opened.
@@ -32,10 +33,14 @@ type pipeline struct {
 
 func pipelines() map[string]pipeline {
 	return map[string]pipeline{
-		"kappa": {func(ctx context.Context, c architecture.Config) (architecture.Architecture, error) {
-			return kappa.Open(ctx, c)
-		}, kappa.CrashPoints(), kappa.Bugs()},
+		"lambda": {opener(lambda.Open), lambda.CrashPoints(), lambda.Bugs()},
+		"kappa":  {opener(kappa.Open), kappa.CrashPoints(), kappa.Bugs()},
 	}
+}
+
+// opener gives a constructor the common type.
+func opener[A architecture.Architecture](open func(context.Context, architecture.Config) (A, error)) func(context.Context, architecture.Config) (architecture.Architecture, error) {
+	return func(ctx context.Context, c architecture.Config) (architecture.Architecture, error) { return open(ctx, c) }
 }
 
 func serveCommand() *cobra.Command {

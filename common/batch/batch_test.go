@@ -79,7 +79,7 @@ func fill(t testing.TB, db *duck.DB, placed []oracletest.Placed) {
 // Oracle and both kernels agree: SQL on the whole and on partials of random
 // splits, and the stream kernel on partials that SQL made.
 func TestKernelAgreesWithOracle(t *testing.T) {
-	histories := 150
+	histories := 250
 	if testing.Short() {
 		histories = 20
 	}

@@ -101,9 +101,10 @@ func (k Kernel) Merge(kind view.Partial, partials string) string {
 		return "SELECT DISTINCT window_start, country, customer_id FROM " + partials
 	case view.SessionFragments:
 		// A fragment begins a session where it starts more than the gap after the
-		// latest end of all that start before it.
+		// latest end of all that start before it. Of equal fragments one begins it;
+		// the outer order puts that one first, since the two sorts may differ on ties.
 		return fmt.Sprintf(`SELECT customer_id, min(session_start) AS session_start, max(session_end) AS session_end, sum(lines)::BIGINT AS lines, sum(net_milli)::BIGINT AS net_milli FROM (
-			SELECT *, sum(begins) OVER (PARTITION BY customer_id ORDER BY session_start, session_end ROWS UNBOUNDED PRECEDING) AS session FROM (
+			SELECT *, sum(begins) OVER (PARTITION BY customer_id ORDER BY session_start, session_end, begins DESC ROWS UNBOUNDED PRECEDING) AS session FROM (
 				SELECT *, CASE WHEN session_start - max(session_end) OVER (PARTITION BY customer_id ORDER BY session_start, session_end ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) <= %d THEN 0 ELSE 1 END AS begins
 				FROM %s))
 			GROUP BY customer_id, session`, k.Params.SessionGap.Milliseconds(), partials)

@@ -1,0 +1,381 @@
+package lambda
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	goruntime "runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"archbench/common/architecture"
+	"archbench/common/coverage"
+	"archbench/common/datadir"
+	"archbench/common/duck"
+	"archbench/common/eventlog"
+	"archbench/common/intake"
+	"archbench/common/stream"
+	"archbench/common/view"
+	"archbench/lambda/master"
+)
+
+// formatVersion is that of the data directory.
+const formatVersion = 1
+
+// Crash points of its own; those of package intake come on top.
+const (
+	afterSegment  = "lambda.after-segment"
+	afterManifest = "lambda.after-manifest"
+	afterMerge    = "lambda.after-segment-merge"
+	afterBatch    = "lambda.after-batch-files"
+	afterPointer  = "lambda.after-pointer"
+	afterRequest  = "lambda.after-reprocess-request"
+
+	bugCountTwice  = "count-duplicates"
+	bugSeamOverlap = "seam-overlap"
+	bugSeamGap     = "seam-gap"
+)
+
+// CrashPoints lists the places where Lambda can be killed between two steps.
+func CrashPoints() []string {
+	return []string{intake.BeforeDeadLetter, intake.AfterDeadLetter, afterSegment, afterManifest, afterMerge, afterBatch, afterPointer, afterRequest}
+}
+
+// Bugs lists the bugs that can be planted, to prove that the harness finds them.
+func Bugs() []string { return []string{bugCountTwice, bugSeamOverlap, bugSeamGap} }
+
+// Lambda implements architecture.Architecture.
+type Lambda struct {
+	c          architecture.Config
+	dir        *datadir.Dir
+	db         *duck.DB
+	master     *master.Master
+	partitions []*partition
+	announcer  *coverage.Announcer
+	commits    atomic.Int64
+	broken     error // of seal; only the batch layer, and Run after it, touch it
+
+	// swap is held for reading while an answer takes its cuts, and for writing
+	// while a batch view takes another's place and spans are forgotten.
+	swap    sync.RWMutex
+	batch   *batchView
+	pointer pointer
+
+	mu        sync.Mutex // guards what follows
+	vector    coverage.Coverage
+	committed coverage.Coverage
+	end       coverage.Coverage
+	readyAt   coverage.Coverage
+	ready     bool
+	layer     architecture.BatchStatus
+	reprocess *architecture.Progress
+	requested time.Time
+	wake      chan struct{} // a reprocess was asked for
+	crashed   chan error    // a crash point passed outside Run
+}
+
+// Open recovers the committed state.
+func Open(ctx context.Context, c architecture.Config) (*Lambda, error) {
+	c = c.WithDefaults()
+	if err := architecture.CheckSemantics(c.Policy, c.Guarantee); err != nil {
+		return nil, err
+	}
+	dir, err := datadir.Open(c.Dir, formatVersion, datadir.Identity{Architecture: "lambda", Topics: c.Topics, Params: c.Params}, func() (int, error) {
+		b, err := eventlog.Inputs(ctx, c.Log, c.Topics)
+		return len(b.End.Orders), err
+	})
+	if err != nil {
+		return nil, err
+	}
+	l := &Lambda{c: c, dir: dir, announcer: coverage.NewAnnouncer(), wake: make(chan struct{}, 1), crashed: make(chan error, 1)}
+	if err := l.recover(ctx); err != nil {
+		return nil, errors.Join(err, l.close())
+	}
+	return l, nil
+}
+
+// recover loads the batch view that the pointer names and rebuilds the speed
+// layer, and the ids of all time, from the segments.
+func (l *Lambda) recover(ctx context.Context) (err error) {
+	threads := l.c.Threads
+	if threads == 0 {
+		threads = goruntime.GOMAXPROCS(0)
+	}
+	if l.db, err = duck.Open(ctx, duck.Options{MemoryBytes: l.c.MemoryBytes, Threads: threads, TempDir: filepath.Join(l.c.Dir, "tmp")}); err != nil {
+		return err
+	}
+	if l.master, err = master.Open(filepath.Join(l.c.Dir, "master"), l.dir.Partitions, l.db); err != nil {
+		return err
+	}
+	if l.pointer, err = l.loadPointer(); err != nil {
+		return err
+	}
+	if l.batch, err = l.loadBatch(ctx, l.pointer); err != nil {
+		return err
+	}
+	seam := l.batch.at
+	for n := range l.dir.Partitions {
+		p := newPartition(n, l.c.Params, l.batch.rules, l.c.Faults.Bug(bugCountTwice))
+		p.at = position{seam.Orders[n], seam.Customers[n]}
+		p.newSpan()
+		l.partitions = append(l.partitions, p)
+	}
+	if err := l.replaySegments(ctx, seam); err != nil {
+		return err
+	}
+	l.vector = l.master.Coverage()
+	l.committed = l.vector.Clone()
+	l.announcer.Announce(l.vector.Clone(), int(l.batch.rules))
+	if l.pointer.Want != 0 {
+		l.beginReprocess(l.pointer.Want)
+	}
+	return nil
+}
+
+// replaySegments claims the ids of all lines and gives those behind the seam to
+// the speed layer.
+func (l *Lambda) replaySegments(ctx context.Context, seam coverage.Coverage) error {
+	err := l.master.Replay(ctx,
+		func(line *master.Line) {
+			p := l.partitions[line.Partition]
+			if line.Offset >= seam.Orders[line.Partition] {
+				p.addLine(&line.OrderLine)
+				return
+			}
+			switch p.seen.Claim(&line.OrderLine) { // the batch layer has the line itself
+			case stream.Conflict:
+				p.counts.conflicting++
+				p.counts.duplicate++
+			case stream.Duplicate:
+				p.counts.duplicate++
+			}
+		},
+		func(c *master.Change) {
+			if c.Offset >= seam.Customers[c.Partition] {
+				l.partitions[c.Partition].addChange(&c.ProfileChange, c.Offset)
+			}
+		})
+	if err != nil {
+		return err
+	}
+	end := l.master.Coverage()
+	for n, p := range l.partitions {
+		p.at = position{end.Orders[n], end.Customers[n]}
+		p.growing().to = p.at
+	}
+	l.partitions[0].counts.unusable = l.master.Unusable()
+	return nil
+}
+
+func (l *Lambda) close() error {
+	var errs []error
+	if l.db != nil {
+		errs = append(errs, l.db.Close())
+	}
+	return errors.Join(append(errs, l.dir.Close())...)
+}
+
+// Run implements architecture.Architecture.
+func (l *Lambda) Run(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, l.close()) }()
+	found, err := eventlog.Inputs(ctx, l.c.Log, l.c.Topics)
+	if err != nil {
+		return err
+	}
+	if err := found.Verify(l.c.Topics, l.vector); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	l.end, l.readyAt = found.End, found.End
+	l.mu.Unlock()
+	g, gctx := architecture.NewGroup(ctx)
+	for n, p := range l.partitions {
+		source := intake.Source{Log: l.c.Log, Topics: l.c.Topics, Partition: n, Faults: l.c.Faults, Chunk: 512}
+		at := p.at
+		g.Go(func() error {
+			return source.FollowOrders(gctx, at.orders, func(b intake.Orders) error {
+				p.addOrders(b)
+				l.announce(func(v coverage.Coverage) { v.Orders[n] = b.Next })
+				return gctx.Err()
+			})
+		})
+		g.Go(func() error {
+			return source.FollowCustomers(gctx, at.customers, func(b intake.Customers) error {
+				p.addCustomers(b)
+				l.announce(func(v coverage.Coverage) { v.Customers[n] = b.Next })
+				return gctx.Err()
+			})
+		})
+	}
+	g.Go(func() error { return l.batchLoop(gctx) })
+	g.Go(func() error { return l.watchEnd(gctx) })
+	g.Go(func() error {
+		return eventlog.WatchPartitions(gctx, l.c.Log, l.c.Topics, l.dir.Partitions, l.c.PartitionCheck, l.c.Logger)
+	})
+	g.Go(func() error {
+		select {
+		case err := <-l.crashed:
+			return err
+		case <-gctx.Done():
+			return gctx.Err()
+		}
+	})
+	if err := g.Wait("lambda"); err != nil {
+		return err
+	}
+	_, err = l.seal(ctx, l.pointer.Rules) // a clean stop keeps what was read
+	return err
+}
+
+// announce tells what answers include now.
+func (l *Lambda) announce(advance func(coverage.Coverage)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	advance(l.vector)
+	l.announcer.Announce(l.vector.Clone(), int(l.servedRules()))
+}
+
+// servedRules are those of the last announcement or switch; they change under mu.
+func (l *Lambda) servedRules() view.Rules { return l.pointer.Rules }
+
+func (l *Lambda) watchEnd(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if found, err := eventlog.Inputs(ctx, l.c.Log, l.c.Topics); err == nil {
+			l.mu.Lock()
+			l.end = found.End
+			l.mu.Unlock()
+		}
+	}
+}
+
+// Answer implements architecture.Architecture.
+func (l *Lambda) Answer(_ context.Context, q view.Query) (architecture.Answer, error) {
+	a := architecture.Answer{View: q.View}
+	var err error
+	a.Rows, err = stream.Latest(l.c.Params, q, func(q view.Query) ([]view.Row, int64, int64, error) {
+		cuts, b, err := l.cut(q, &a)
+		if err != nil {
+			return nil, 0, 0, err
+		}
+		return stream.Finish(l.c.Params, q, cuts...), b.earliest, b.latest, nil
+	})
+	return a, err
+}
+
+// cut takes what a query needs of the batch view and of every span behind the
+// seam, and names the coverage in the answer.
+func (l *Lambda) cut(q view.Query, a *architecture.Answer) ([]*stream.Cut, bounds, error) {
+	l.swap.RLock()
+	defer l.swap.RUnlock()
+	v := l.batch
+	seam := v.at.Clone()
+	a.Rules, a.Seam, a.Coverage = v.rules, &seam, coverage.Zero(len(l.partitions))
+	var customers stream.Customers
+	if stream.NeedsCustomers(q) {
+		customers = stream.Customers{}
+		v.state.AddCustomers(q, customers)
+	}
+	var b bounds
+	b.add(v.state)
+	var cuts []*stream.Cut
+	for n, p := range l.partitions {
+		some, at, known, err := p.cut(q, v.rules, position{v.at.Orders[n], v.at.Customers[n]}, customers)
+		if err != nil {
+			return nil, b, err
+		}
+		cuts = append(cuts, some...)
+		a.Coverage.Orders[n], a.Coverage.Customers[n] = at.orders, at.customers
+		b.merge(known)
+	}
+	return append(cuts, v.state.Cut(q, customers)), b, nil
+}
+
+// Coverage implements architecture.Architecture.
+func (l *Lambda) Coverage() *coverage.Announcer { return l.announcer }
+
+// Reprocess implements architecture.Architecture. The master dataset holds the
+// history, so the log's head is not needed.
+func (l *Lambda) Reprocess(_ context.Context, rules view.Rules) (architecture.Outcome, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.pointer.Want != 0:
+		return architecture.Busy, nil
+	case l.pointer.Rules == rules:
+		return architecture.Served, nil
+	}
+	next := l.pointer
+	next.Want = rules
+	if err := l.savePointer(next); err != nil {
+		return 0, err
+	}
+	if err := l.c.Faults.Point(afterRequest); err != nil {
+		l.crashed <- err
+		return 0, err
+	}
+	l.pointer = next
+	l.beginReprocess(rules)
+	return architecture.Started, nil
+}
+
+// beginReprocess wakes the batch layer. The caller holds mu, or nothing runs yet.
+func (l *Lambda) beginReprocess(rules view.Rules) {
+	l.requested = time.Now()
+	l.reprocess = &architecture.Progress{Rules: rules, Running: true}
+	l.wake <- struct{}{}
+}
+
+// Status implements architecture.Architecture.
+func (l *Lambda) Status() architecture.Status {
+	l.swap.RLock()
+	seam, rows := l.batch.at.Clone(), int64(l.batch.state.Len())
+	l.swap.RUnlock()
+	s := architecture.Status{Architecture: "lambda", Policy: l.c.Policy, Guarantee: l.c.Guarantee, Seam: &seam, Commits: l.commits.Load(),
+		CrashPoints: CrashPoints(), Bugs: Bugs(), State: map[string]int64{"batch_rows": rows}}
+	for _, p := range l.partitions {
+		p.report(&s)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s.Rules, s.Coverage, s.Committed = l.servedRules(), l.vector.Clone(), l.committed.Clone()
+	if l.end.Orders != nil {
+		s.Lag = max(0, l.end.Sum()-s.Coverage.Sum())
+		l.ready = l.ready || s.Coverage.AtLeast(l.readyAt)
+	}
+	s.Ready = l.ready
+	layer := l.layer
+	s.Batch = &layer
+	if l.reprocess != nil {
+		p := *l.reprocess
+		if p.Running {
+			p.Seconds, p.Total = time.Since(l.requested).Seconds(), s.Coverage.Sum()
+		}
+		s.Reprocess = &p
+	}
+	return s
+}
+
+// report adds the partition's counts to a status.
+func (p *partition) report(s *architecture.Status) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s.Unusable += p.counts.unusable
+	s.Duplicate += p.counts.duplicate
+	s.Conflicting += p.counts.conflicting
+	s.State["ids"] += int64(p.seen.Len())
+	s.State["spans"] += int64(len(p.spans))
+	s.State["waiting_lines"] += int64(len(p.lines))
+	for _, sp := range p.spans {
+		for _, state := range sp.states {
+			s.State["speed_rows"] += int64(state.Len())
+		}
+	}
+}

@@ -1,0 +1,389 @@
+package master
+
+import (
+	"context"
+	"database/sql/driver"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"archbench/common/batch"
+	"archbench/common/coverage"
+	"archbench/common/duck"
+	"archbench/common/durable"
+	"archbench/common/event"
+)
+
+const (
+	manifestName    = "manifest"
+	manifestVersion = 1
+	// fanIn is how many segments of one level are merged into one of the next, so
+	// their number grows with the logarithm of the history.
+	fanIn = 8
+)
+
+// Line is a usable line with its place.
+type Line struct {
+	Partition int
+	Offset    int64
+	event.OrderLine
+}
+
+// Change is a usable profile change with its place.
+type Change struct {
+	Partition int
+	Offset    int64
+	event.ProfileChange
+}
+
+// Segment is one immutable pair of files.
+type Segment struct {
+	Name      string          `json:"name"` // of the files, before .lines.parquet and .changes.parquet
+	Level     int             `json:"level"`
+	Orders    []coverage.Span `json:"orders"` // by partition
+	Customers []coverage.Span `json:"customers"`
+	Lines     int64           `json:"lines"`
+	Sums      [2]uint32       `json:"sums"` // CRC-32C of the two files
+}
+
+// Manifest names the segments, in the order of their spans.
+type Manifest struct {
+	Partitions int       `json:"partitions"`
+	Next       int       `json:"next"` // number of the next segment
+	Segments   []Segment `json:"segments"`
+	Unusable   int64     `json:"unusable"` // records that the spans cover and the files leave out
+}
+
+// Master is an open master dataset.
+type Master struct {
+	dir string
+	db  *duck.DB
+	m   Manifest
+}
+
+// Open reads the manifest of a directory and checks what it names. Files that it
+// does not name were left by a crash and are removed.
+func Open(dir string, partitions int, db *duck.DB) (*Master, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("make the master dataset's directory: %w", err)
+	}
+	s := &Master{dir: dir, db: db, m: Manifest{Partitions: partitions, Next: 1}}
+	content, err := durable.Load(filepath.Join(dir, manifestName), manifestName, manifestVersion)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return nil, err
+	default:
+		if err := json.Unmarshal(content, &s.m); err != nil {
+			return nil, &durable.Damaged{Path: filepath.Join(dir, manifestName), Reason: "cannot be read: " + err.Error()}
+		}
+	}
+	if s.m.Partitions != partitions {
+		return nil, fmt.Errorf("the master dataset has %d partitions, the data directory %d", s.m.Partitions, partitions)
+	}
+	if err := errors.Join(s.checkSpans(), s.checkFiles()); err != nil {
+		return nil, err
+	}
+	return s, s.removeStrays()
+}
+
+// Coverage is what the segments hold.
+func (s *Master) Coverage() coverage.Coverage {
+	c := coverage.Zero(s.m.Partitions)
+	for _, g := range s.m.Segments {
+		for p := range c.Orders {
+			c.Orders[p], c.Customers[p] = g.Orders[p].To, g.Customers[p].To
+		}
+	}
+	return c
+}
+
+// Unusable counts the records that the spans cover and the files leave out.
+func (s *Master) Unusable() int64 { return s.m.Unusable }
+
+// Segments is the number of segments.
+func (s *Master) Segments() int { return len(s.m.Segments) }
+
+func (s *Master) checkSpans() error {
+	for p := range s.m.Partitions {
+		var orders, customers []coverage.Span
+		for _, g := range s.m.Segments {
+			if len(g.Orders) != s.m.Partitions || len(g.Customers) != s.m.Partitions {
+				return fmt.Errorf("segment %s of the master dataset has other partitions", g.Name)
+			}
+			orders, customers = append(orders, g.Orders[p]), append(customers, g.Customers[p])
+		}
+		if err := coverage.Contiguous(0, orders); err != nil {
+			return fmt.Errorf("master dataset, orders partition %d: %w", p, err)
+		}
+		if err := coverage.Contiguous(0, customers); err != nil {
+			return fmt.Errorf("master dataset, customers partition %d: %w", p, err)
+		}
+	}
+	return nil
+}
+
+func (s *Master) checkFiles() error {
+	for _, g := range s.m.Segments {
+		for i, path := range s.files(g.Name) {
+			sum, err := checksum(path)
+			if err != nil {
+				return &durable.Damaged{Path: path, Reason: "is named by the manifest and cannot be read (" + err.Error() + "): remove the data directory to build the state anew from the log"}
+			}
+			if sum != g.Sums[i] {
+				return &durable.Damaged{Path: path, Reason: "is torn or damaged (its checksum differs from the manifest's): remove the data directory to build the state anew from the log"}
+			}
+		}
+	}
+	return nil
+}
+
+func checksum(path string) (uint32, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	h := crc32.New(crc32.MakeTable(crc32.Castagnoli))
+	if _, err := io.Copy(h, f); err != nil {
+		return 0, err
+	}
+	return h.Sum32(), nil
+}
+
+// removeStrays removes Parquet files that the manifest does not name.
+func (s *Master) removeStrays() error {
+	found, err := filepath.Glob(filepath.Join(s.dir, "*.parquet"))
+	if err != nil {
+		return err
+	}
+	for _, path := range found {
+		named := slices.ContainsFunc(s.m.Segments, func(g Segment) bool { return slices.Contains(s.files(g.Name), path) })
+		if !named {
+			if err := os.Remove(path); err != nil {
+				return fmt.Errorf("remove a segment that a crash left: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// files are the segment's lines and changes.
+func (s *Master) files(name string) []string {
+	return []string{filepath.Join(s.dir, name+".lines.parquet"), filepath.Join(s.dir, name+".changes.parquet")}
+}
+
+// Write writes a segment's files for what lies between the present coverage and
+// to. Nothing names them before Commit.
+func (s *Master) Write(ctx context.Context, to coverage.Coverage, lines []Line, changes []Change) (Segment, error) {
+	at := s.Coverage()
+	g := Segment{Name: fmt.Sprintf("segment-%06d", s.m.Next), Lines: int64(len(lines))}
+	for p := range s.m.Partitions {
+		g.Orders = append(g.Orders, coverage.Span{From: at.Orders[p], To: to.Orders[p]})
+		g.Customers = append(g.Customers, coverage.Span{From: at.Customers[p], To: to.Customers[p]})
+	}
+	for _, table := range []string{"segment_lines (" + batch.LineColumns + ")", "segment_changes (" + batch.ChangeColumns + ")"} {
+		if err := s.db.Do(ctx, "prepare a segment", "CREATE OR REPLACE TABLE "+table); err != nil {
+			return g, err
+		}
+	}
+	err := s.db.Append(ctx, "segment_lines", func(row func(...driver.Value) error) error {
+		for i := range lines {
+			l := &lines[i]
+			if err := row(int32(l.Partition), l.Offset, l.EventID, int8(l.Kind), l.CustomerID, l.Country, l.StockCode, l.Quantity, l.UnitPriceMilli, l.EventTimeMS); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		err = s.db.Append(ctx, "segment_changes", func(row func(...driver.Value) error) error {
+			for i := range changes {
+				c := &changes[i]
+				if err := row(int32(c.Partition), c.Offset, c.CustomerID, c.Segment, c.ValidFromMS); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err != nil {
+		return g, err
+	}
+	if err := s.copy(ctx, &g, "segment_lines", "segment_changes"); err != nil {
+		return g, err
+	}
+	return g, s.db.Do(ctx, "tidy up after a segment", "DROP TABLE segment_lines; DROP TABLE segment_changes")
+}
+
+// copy writes two relations as the segment's files and sums them.
+func (s *Master) copy(ctx context.Context, g *Segment, lines, changes string) error {
+	for i, from := range []string{lines, changes} {
+		path := s.files(g.Name)[i]
+		if err := s.db.Do(ctx, "write "+path, fmt.Sprintf(`COPY (SELECT * FROM %s ORDER BY partition, "offset") TO %s (FORMAT parquet, COMPRESSION zstd)`, from, duck.Quote(path))); err != nil {
+			return err
+		}
+		if err := sync(path); err != nil {
+			return err
+		}
+		var err error
+		if g.Sums[i], err = checksum(path); err != nil {
+			return fmt.Errorf("sum %s: %w", path, err)
+		}
+	}
+	return durable.SyncDir(s.dir)
+}
+
+func sync(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("sync a segment: %w", err)
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// Commit adds a segment to the manifest, durably, with the unusable records that
+// its spans cover.
+func (s *Master) Commit(g Segment, unusable int64) error {
+	next := s.m
+	next.Segments = append(slices.Clone(s.m.Segments), g)
+	next.Next++
+	next.Unusable += unusable
+	return s.save(next)
+}
+
+func (s *Master) save(m Manifest) error {
+	content, err := json.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("encode the manifest: %w", err)
+	}
+	if err := durable.Save(filepath.Join(s.dir, manifestName), manifestName, manifestVersion, content); err != nil {
+		return err
+	}
+	s.m = m
+	return nil
+}
+
+// MergeSmall merges the last segments while fanIn of one level stand together.
+// between is called when the manifest names the merged segment and the old files
+// are still there.
+func (s *Master) MergeSmall(ctx context.Context, between func() error) error {
+	for {
+		n := len(s.m.Segments)
+		if n < fanIn {
+			return nil
+		}
+		old := s.m.Segments[n-fanIn:]
+		for _, g := range old {
+			if g.Level != old[fanIn-1].Level {
+				return nil
+			}
+		}
+		if err := s.merge(ctx, old, between); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *Master) merge(ctx context.Context, old []Segment, between func() error) error {
+	first, last := old[0], old[len(old)-1]
+	g := Segment{Name: fmt.Sprintf("segment-%06d", s.m.Next), Level: last.Level + 1}
+	var lines, changes []string
+	for _, o := range old {
+		g.Lines += o.Lines
+		lines, changes = append(lines, s.files(o.Name)[0]), append(changes, s.files(o.Name)[1])
+	}
+	for p := range s.m.Partitions {
+		g.Orders = append(g.Orders, coverage.Span{From: first.Orders[p].From, To: last.Orders[p].To})
+		g.Customers = append(g.Customers, coverage.Span{From: first.Customers[p].From, To: last.Customers[p].To})
+	}
+	if err := s.copy(ctx, &g, readParquet(lines), readParquet(changes)); err != nil {
+		return err
+	}
+	next := s.m
+	next.Segments = append(slices.Clone(s.m.Segments[:len(s.m.Segments)-len(old)]), g)
+	next.Next++
+	if err := s.save(next); err != nil {
+		return err
+	}
+	if err := between(); err != nil {
+		return err
+	}
+	for _, o := range old {
+		for _, path := range s.files(o.Name) {
+			if err := os.Remove(path); err != nil {
+				return fmt.Errorf("remove a merged segment: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// Lines is the relation of all lines, duplicates included; Changes that of all
+// profile changes. Without a segment they are empty relations.
+func (s *Master) Lines() string   { return s.relation(0, batch.LineColumns) }
+func (s *Master) Changes() string { return s.relation(1, batch.ChangeColumns) }
+
+func (s *Master) relation(file int, columns string) string {
+	if len(s.m.Segments) == 0 {
+		var casts []string
+		for _, c := range strings.Split(columns, ", ") {
+			name, kind, _ := strings.Cut(c, " ")
+			casts = append(casts, fmt.Sprintf("NULL::%s AS %s", kind, name))
+		}
+		return "(SELECT " + strings.Join(casts, ", ") + " WHERE false)"
+	}
+	var paths []string
+	for _, g := range s.m.Segments {
+		paths = append(paths, s.files(g.Name)[file])
+	}
+	return readParquet(paths)
+}
+
+func readParquet(paths []string) string {
+	var quoted []string
+	for _, p := range paths {
+		quoted = append(quoted, duck.Quote(p))
+	}
+	return "read_parquet([" + strings.Join(quoted, ", ") + "])"
+}
+
+// Replay calls f for every line and g for every change, in offset order within
+// each partition.
+func (s *Master) Replay(ctx context.Context, f func(*Line), g func(*Change)) error {
+	lines, err := s.db.QueryContext(ctx, fmt.Sprintf(`SELECT partition, "offset", event_id, kind, customer_id, country, stock_code, quantity, unit_price_milli, event_time_ms FROM %s ORDER BY partition, "offset"`, s.Lines()))
+	if err != nil {
+		return fmt.Errorf("read the master dataset: %w", err)
+	}
+	defer lines.Close()
+	var l Line
+	for lines.Next() {
+		if err := lines.Scan(&l.Partition, &l.Offset, &l.EventID, &l.Kind, &l.CustomerID, &l.Country, &l.StockCode, &l.Quantity, &l.UnitPriceMilli, &l.EventTimeMS); err != nil {
+			return fmt.Errorf("read the master dataset: %w", err)
+		}
+		f(&l)
+	}
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("read the master dataset: %w", err)
+	}
+	changes, err := s.db.QueryContext(ctx, fmt.Sprintf(`SELECT partition, "offset", customer_id, segment, valid_from_ms FROM %s ORDER BY partition, "offset"`, s.Changes()))
+	if err != nil {
+		return fmt.Errorf("read the master dataset: %w", err)
+	}
+	defer changes.Close()
+	var c Change
+	for changes.Next() {
+		if err := changes.Scan(&c.Partition, &c.Offset, &c.CustomerID, &c.Segment, &c.ValidFromMS); err != nil {
+			return fmt.Errorf("read the master dataset: %w", err)
+		}
+		g(&c)
+	}
+	return changes.Err()
+}

@@ -1,0 +1,224 @@
+package lambda
+
+import (
+	"fmt"
+	"sync"
+
+	"archbench/common/coverage"
+	"archbench/common/event"
+	"archbench/common/intake"
+	"archbench/common/stream"
+	"archbench/common/view"
+	"archbench/lambda/master"
+)
+
+// position is how far a partition was read, and what was counted on the way.
+type position struct{ orders, customers int64 }
+
+// span is the speed layer's part between two seals, under each of the rules that
+// are kept up.
+type span struct {
+	from, to position
+	states   map[view.Rules]*stream.State
+}
+
+// partition is one partition of both topics: the speed layer's spans, and what
+// waits to become a segment.
+type partition struct {
+	number int
+	params view.Params
+
+	mu       sync.Mutex
+	at       position
+	spans    []*span // contiguous; the last one grows
+	rules    []view.Rules
+	seen     *stream.Seen
+	lines    []master.Line
+	changes  []master.Change
+	unusable int64 // waiting for the next segment
+	counts   struct{ unusable, duplicate, conflicting int64 }
+	countDup bool // planted bug
+}
+
+func newPartition(n int, p view.Params, r view.Rules, countDup bool) *partition {
+	return &partition{number: n, params: p, rules: []view.Rules{r}, seen: stream.NewSeen(), countDup: countDup}
+}
+
+// newSpan begins a span at the present position. The caller holds the lock.
+func (p *partition) newSpan() {
+	s := &span{from: p.at, to: p.at, states: map[view.Rules]*stream.State{}}
+	for _, r := range p.rules {
+		s.states[r] = stream.NewState(p.params, r)
+	}
+	p.spans = append(p.spans, s)
+}
+
+func (p *partition) growing() *span { return p.spans[len(p.spans)-1] }
+
+// addOrders takes a batch into the speed layer and into the next segment.
+func (p *partition) addOrders(b intake.Orders) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range b.Records {
+		r := &b.Records[i]
+		if r.Unusable != "" {
+			p.unusable++
+			p.counts.unusable++
+			continue
+		}
+		p.lines = append(p.lines, master.Line{Partition: p.number, Offset: r.Offset, OrderLine: r.Line})
+		p.addLine(&r.Line)
+	}
+	p.at.orders = b.Next
+	p.growing().to = p.at
+}
+
+// addLine adds a line to the growing span if it is the first of its id.
+func (p *partition) addLine(l *event.OrderLine) {
+	switch p.seen.Claim(l) {
+	case stream.Conflict:
+		p.counts.conflicting++
+		p.counts.duplicate++
+	case stream.Duplicate:
+		p.counts.duplicate++
+	case stream.First:
+		p.growing().add(l)
+		return
+	}
+	if p.countDup {
+		p.growing().add(l)
+	}
+}
+
+func (s *span) add(l *event.OrderLine) {
+	for _, state := range s.states {
+		state.AddLine(l)
+	}
+}
+
+// addCustomers takes a batch of profile changes.
+func (p *partition) addCustomers(b intake.Customers) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range b.Records {
+		r := &b.Records[i]
+		if r.Unusable != "" {
+			p.unusable++
+			p.counts.unusable++
+			continue
+		}
+		p.changes = append(p.changes, master.Change{Partition: p.number, Offset: r.Offset, ProfileChange: r.Change})
+		p.addChange(&r.Change, r.Offset)
+	}
+	p.at.customers = b.Next
+	p.growing().to = p.at
+}
+
+func (p *partition) addChange(c *event.ProfileChange, offset int64) {
+	for _, state := range p.growing().states {
+		state.AddProfile(c, offset)
+	}
+}
+
+// seal hands over what waits for a segment and begins a new span, under these
+// rules, at the position that it returns.
+func (p *partition) seal(rules []view.Rules) (at position, lines []master.Line, changes []master.Change, unusable int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	lines, changes, unusable = p.lines, p.changes, p.unusable
+	p.lines, p.changes, p.unusable = nil, nil, 0
+	p.rules = rules
+	p.newSpan()
+	return p.at, lines, changes, unusable
+}
+
+// forget drops the spans that end at or before a position, and the states of
+// rules other than those kept.
+func (p *partition) forget(before position, keep []view.Rules) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.rules = keep
+	kept := p.spans[:0]
+	for i, s := range p.spans {
+		last := i == len(p.spans)-1
+		if !last && s.to.orders <= before.orders && s.to.customers <= before.customers {
+			continue
+		}
+		for r := range s.states {
+			if !has(keep, r) {
+				delete(s.states, r)
+			}
+		}
+		kept = append(kept, s)
+	}
+	clear(p.spans[len(kept):])
+	p.spans = kept
+}
+
+func has(rules []view.Rules, r view.Rules) bool {
+	for _, x := range rules {
+		if x == r {
+			return true
+		}
+	}
+	return false
+}
+
+// cut takes what a query needs of the spans from the seam on, adds the customers
+// that they bring to the set, and checks that the spans meet the seam.
+func (p *partition) cut(q view.Query, r view.Rules, seam position, customers stream.Customers) (cuts []*stream.Cut, at position, b bounds, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	orders := []coverage.Span{}
+	changes := []coverage.Span{}
+	var states []*stream.State
+	for _, s := range p.spans {
+		if s.to.orders <= seam.orders && s.to.customers <= seam.customers && s != p.growing() {
+			continue // the batch layer has it
+		}
+		state := s.states[r]
+		if state == nil {
+			return nil, at, b, fmt.Errorf("partition %d: no speed layer under rules %d from %v on", p.number, r, s.from)
+		}
+		states = append(states, state)
+		orders = append(orders, coverage.Span{From: s.from.orders, To: s.to.orders})
+		changes = append(changes, coverage.Span{From: s.from.customers, To: s.to.customers})
+	}
+	if err := coverage.Contiguous(seam.orders, orders); err != nil {
+		return nil, at, b, fmt.Errorf("the seam of orders partition %d is broken: %w", p.number, err)
+	}
+	if err := coverage.Contiguous(seam.customers, changes); err != nil {
+		return nil, at, b, fmt.Errorf("the seam of customers partition %d is broken: %w", p.number, err)
+	}
+	for _, s := range states {
+		if customers != nil {
+			s.AddCustomers(q, customers)
+		}
+		b.add(s)
+	}
+	for _, s := range states {
+		cuts = append(cuts, s.Cut(q, customers))
+	}
+	return cuts, p.at, b, nil
+}
+
+// bounds are the event times that some states know.
+type bounds struct {
+	earliest, latest int64
+	any              bool
+}
+
+func (b *bounds) add(s *stream.State) {
+	e, l, ok := s.Bounds()
+	b.merge(bounds{e, l, ok})
+}
+
+func (b *bounds) merge(o bounds) {
+	switch {
+	case !o.any:
+	case !b.any:
+		*b = o
+	default:
+		b.earliest, b.latest = min(b.earliest, o.earliest), max(b.latest, o.latest)
+	}
+}
