@@ -134,15 +134,18 @@ type Load struct {
 
 // Divergence counts rows that differ from the truth at the answers' own coverage.
 type Divergence struct {
-	Reads       int64      `json:"reads"`
+	Reads       int64      `json:"reads"` // answered
 	ReadsWrong  int64      `json:"reads_wrong"`
+	Unanswered  int64      `json:"reads_unanswered,omitempty"` // neither right nor wrong: there is no answer
 	RowsChecked int64      `json:"rows_checked"`
 	RowsWrong   int64      `json:"rows_wrong"`
 	RowsMissing int64      `json:"rows_missing"`
 	RowsExtra   int64      `json:"rows_extra"`
 	MaxAbsMilli int64      `json:"max_abs_milli"` // thousandths of a pound
 	Final       *FinalRows `json:"final,omitempty"`
-	Examples    []string   `json:"examples,omitempty"` // the first wrong answers, readable
+	// Views is the same by view, reads and whole views together.
+	Views    map[view.Name]view.Difference `json:"views,omitempty"`
+	Examples []string                      `json:"examples,omitempty"` // the first wrong answers, readable
 }
 
 // FinalRows is the same for the whole views after the traffic.
@@ -153,13 +156,37 @@ type FinalRows struct {
 	RowsExtra   int64 `json:"rows_extra"`
 }
 
-// Any reports whether any row was wrong, missing or extra, or any read unanswered.
+// Any reports whether any row was wrong, missing or extra, or any answer not one of the contract.
 func (d *Divergence) Any() bool {
 	return d != nil && (d.ReadsWrong+d.RowsWrong+d.RowsMissing+d.RowsExtra > 0 || d.Final != nil && d.Final.RowsWrong+d.Final.RowsMissing+d.Final.RowsExtra > 0)
 }
 
+// AddRead adds the difference of one answered read.
+func (d *Divergence) AddRead(v view.Name, diff view.Difference, wrong bool) {
+	d.Reads++
+	if wrong {
+		d.ReadsWrong++
+	}
+	d.RowsChecked += diff.Checked
+	d.RowsWrong += diff.Wrong
+	d.RowsMissing += diff.Missing
+	d.RowsExtra += diff.Extra
+	d.MaxAbsMilli = max(d.MaxAbsMilli, diff.MaxAbsMilli)
+	d.addView(v, diff)
+}
+
+func (d *Divergence) addView(v view.Name, diff view.Difference) {
+	if d.Views == nil {
+		d.Views = map[view.Name]view.Difference{}
+	}
+	sum := d.Views[v]
+	sum.Add(diff)
+	d.Views[v] = sum
+}
+
 // AddFinal adds the difference of one whole view.
-func (d *Divergence) AddFinal(diff view.Difference) {
+func (d *Divergence) AddFinal(v view.Name, diff view.Difference) {
+	d.addView(v, diff)
 	if d.Final == nil {
 		d.Final = &FinalRows{}
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/url"
 	"runtime"
-	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -25,103 +24,120 @@ type Judge struct {
 	Params  view.Params
 }
 
-// Reads judges every entry of a spool.
+// verdict is what became of one answer.
+type verdict struct {
+	view       view.Name
+	unanswered bool
+	diff       view.Difference
+	wrong      string // what is wrong, readable; empty for a right answer
+}
+
+// Reads judges every entry of a spool, on all processors. A read that got no
+// answer is counted by itself: it shows nothing that could be wrong.
 func (j Judge) Reads(path string) (*results.Divergence, error) {
-	d := &results.Divergence{}
-	var mu sync.Mutex
+	var verdicts []*verdict
 	var g errgroup.Group
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	err := readers.ReadSpool(path, func(e *readers.Entry) error {
-		g.Go(func() error {
-			diff, example, err := j.read(e)
-			if err != nil {
-				return err
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			d.Reads++
-			d.RowsChecked += diff.Checked
-			d.RowsWrong += diff.Wrong
-			d.RowsMissing += diff.Missing
-			d.RowsExtra += diff.Extra
-			d.MaxAbsMilli = max(d.MaxAbsMilli, diff.MaxAbsMilli)
-			if example != "" {
-				d.ReadsWrong++
-				if len(d.Examples) < maxExamples {
-					d.Examples = append(d.Examples, example)
-				}
-			}
-			return nil
+		v := &verdict{}
+		verdicts = append(verdicts, v)
+		g.Go(func() (err error) {
+			*v, err = j.read(e)
+			return err
 		})
 		return nil
 	})
-	if waiting := g.Wait(); err == nil {
-		err = waiting
+	if judging := g.Wait(); err == nil {
+		err = judging
 	}
-	return d, err
+	if err != nil {
+		return nil, err
+	}
+	d := &results.Divergence{}
+	for _, v := range verdicts {
+		if v.unanswered {
+			d.Unanswered++
+			continue
+		}
+		d.AddRead(v.view, v.diff, v.wrong != "")
+		keepExample(d, v)
+	}
+	return d, nil
 }
 
-// read judges one entry. The example is empty for a right answer.
-func (j Judge) read(e *readers.Entry) (view.Difference, string, error) {
+func keepExample(d *results.Divergence, v *verdict) {
+	if v.wrong != "" && len(d.Examples) < maxExamples {
+		d.Examples = append(d.Examples, v.wrong)
+	}
+}
+
+// read judges one entry. An error means that the entry is none that the harness writes.
+func (j Judge) read(e *readers.Entry) (verdict, error) {
+	name, err := view.ParseName(e.View)
+	if err != nil {
+		return verdict{}, fmt.Errorf("spooled read: %w", err)
+	}
+	v := verdict{view: name}
 	if e.Error != "" {
-		return view.Difference{}, fmt.Sprintf("%s?%s: no answer: %s", e.View, e.Query, e.Error), nil
+		v.unanswered = true
+		return v, nil
 	}
 	values, err := url.ParseQuery(e.Query)
 	if err != nil {
-		return view.Difference{}, "", fmt.Errorf("spooled query %q: %w", e.Query, err)
+		return v, fmt.Errorf("spooled query %q: %w", e.Query, err)
 	}
-	q, err := serving.ParseQuery(view.Name(e.View), values)
+	q, err := serving.ParseQuery(name, values)
 	if err != nil {
-		return view.Difference{}, "", fmt.Errorf("spooled query %q: %w", e.Query, err)
+		return v, fmt.Errorf("spooled query %q: %w", e.Query, err)
 	}
 	a, err := serving.ParseAnswer(e.Body)
-	if err != nil {
-		return view.Difference{}, fmt.Sprintf("%s?%s: %v", e.View, e.Query, err), nil
+	switch {
+	case err != nil:
+		v.wrong = fmt.Sprintf("%s: %v", describe(q), err)
+	case a.View != name:
+		v.wrong = fmt.Sprintf("%s: answered with %s", describe(q), a.View)
+	default:
+		v.diff, v.wrong = j.answer(q, a)
 	}
-	if a.View != q.View {
-		return view.Difference{}, fmt.Sprintf("asked for %s, answered with %s", q.View, a.View), nil
-	}
-	return j.answer(q, a)
+	return v, nil
 }
 
-func (j Judge) answer(q view.Query, a architecture.Answer) (view.Difference, string, error) {
+func describe(q view.Query) string {
+	if query := serving.EncodeQuery(q).Encode(); query != "" {
+		return string(q.View) + "?" + query
+	}
+	return string(q.View)
+}
+
+// answer judges an answer at its own coverage and rules.
+func (j Judge) answer(q view.Query, a architecture.Answer) (view.Difference, string) {
 	want, err := j.History.Answer(a.Coverage, a.Rules, j.Params, q)
-	if err != nil { // a coverage that the log never had is a wrong answer
-		return view.Difference{Checked: int64(len(a.Rows)), Extra: int64(len(a.Rows))}, fmt.Sprintf("%s: %v", q.View, err), nil
+	if err != nil { // a coverage that the log never had, or rules that nobody knows
+		n := int64(len(a.Rows))
+		return view.Difference{Checked: n, Extra: n}, fmt.Sprintf("%s: %v", describe(q), err)
 	}
 	schema := q.View.Schema()
 	diff := view.Diff(schema, a.Rows, want)
 	if !diff.Any() {
-		return diff, "", nil
+		return diff, ""
 	}
-	return diff, fmt.Sprintf("%s?%s under rules %d at %s: %d wrong, %d missing, %d extra of %d rows; %s",
-		q.View, serving.EncodeQuery(q).Encode(), a.Rules, a.Coverage, diff.Wrong, diff.Missing, diff.Extra, diff.Checked, firstApart(schema, a.Rows, want)), nil
+	return diff, fmt.Sprintf("%s under rules %d at %s: %d wrong, %d missing, %d extra of %d rows: %s",
+		describe(q), a.Rules, a.Coverage, diff.Wrong, diff.Missing, diff.Extra, diff.Checked, firstApart(schema, a.Rows, want))
 }
 
-// firstApart shows the first row that differs.
-func firstApart(s view.Schema, got, want []view.Row) string {
-	for i := range max(len(got), len(want)) {
-		switch {
-		case i >= len(got):
-			return "missing " + string(s.AppendJSON(nil, &want[i]))
-		case i >= len(want):
-			return "extra " + string(s.AppendJSON(nil, &got[i]))
-		case got[i] != want[i]:
-			return "got " + string(s.AppendJSON(nil, &got[i])) + " where the truth has " + string(s.AppendJSON(nil, &want[i]))
-		}
-	}
-	return ""
-}
-
-// Final judges one whole view after the traffic.
+// Final judges one whole view after the traffic, when all was announced as
+// covered: an answer that covers less shows what it lacks as missing.
 func (j Judge) Final(a architecture.Answer, into *results.Divergence) error {
-	diff, example, err := j.answer(view.Query{View: a.View}, a)
-	if err != nil {
-		return err
+	v := &verdict{view: a.View}
+	named, end := a.Coverage, j.History.End()
+	if end.AtLeast(named) {
+		a.Coverage = end
 	}
-	into.AddFinal(diff)
-	if example != "" && len(into.Examples) < maxExamples {
-		into.Examples = append(into.Examples, example)
+	v.diff, v.wrong = j.answer(view.Query{View: a.View}, a)
+	if v.wrong != "" {
+		v.wrong = "after the traffic, covering " + named.String() + ": " + v.wrong
 	}
+	into.AddFinal(v.view, v.diff)
+	keepExample(into, v)
 	return nil
 }
