@@ -496,9 +496,11 @@ func (t *trial) verdict(ctx context.Context) error {
 	if err := t.writeRaw(); err != nil {
 		return err
 	}
+	scheduled := t.m.Divergence.Reads + t.m.Divergence.Unanswered
 	if t.scenario == Steady {
-		t.m.InvalidBecause = append(t.m.InvalidBecause, gate.Check(gate.Facts{Scheduled: int64(t.ReadsPerS * t.duration.Seconds()), Read: t.m.Divergence.Reads})...)
+		scheduled = max(scheduled, int64(t.ReadsPerS*t.duration.Seconds()))
 	}
+	t.m.InvalidBecause = append(t.m.InvalidBecause, gate.Check(gate.Facts{Scheduled: scheduled, Read: t.m.Divergence.Reads})...)
 	t.m.Valid = len(t.m.InvalidBecause) == 0
 	return nil
 }
