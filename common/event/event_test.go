@@ -63,6 +63,13 @@ func TestUsableOrders(t *testing.T) {
 		{"first instant", `1291191960000`, `946684800000`},
 		{"last instant", `1291191960000`, `4133980799999`},
 		{"fields in another order", `{"v":1,"event_id":"536365-1"`, `{"event_id":"536365-1","v":1`},
+		{"half a surrogate pair", `United Kingdom`, `\ud800`},
+		{"minus zero", `"line":1`, `"line":-0`},
+		{"channel under version 1", `"v":1`, `"v":1,"channel":"web"`},
+		{"channel nobody lists", `"v":1`, `"v":2,"channel":"fax"`},
+		{"spaces as other producers write them", `"line":1,"kind":"sale"`, `"line": 1, "kind": "sale"`},
+		{"name with an escape", `"line"`, `"l\u0069ne"`},
+		{"any depth in an unknown field", `{"v":1`, `{"v":1,"x":` + strings.Repeat("[", 500) + strings.Repeat("]", 500)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var l OrderLine
@@ -96,6 +103,11 @@ func TestUnusableOrders(t *testing.T) {
 		{"before 2000", `1291191960000`, `946684799999`, "event_time_ms"},
 		{"after 2100", `1291191960000`, `4133980800000`, "event_time_ms"},
 		{"repeated field", `"line":1`, `"line":1,"line":1`, "line"},
+		{"repeated field behind an escape", `"line":1`, `"line":1,"l\u0069ne":1`, "line"},
+		{"channel of another type under version 1", `"v":1`, `"v":1,"channel":3`, "channel"},
+		{"byte-order mark", `{"v"`, "\ufeff{\"v\"", "JSON"},
+		{"comma at the end", `123}`, `123,}`, "JSON"},
+		{"comma missing", `"line":1,`, `"line":1 `, "JSON"},
 		{"repeated field with null", `"line":1`, `"line":null,"line":1`, "line"},
 		{"trailing bytes", `123}`, `123} x`, "behind"},
 		{"trailing object", `123}`, `123}{}`, "behind"},
@@ -113,6 +125,10 @@ func TestUnusableOrders(t *testing.T) {
 	var l OrderLine
 	expectUnusable(t, NewDecoder().Order(nil, &l), "null")
 	expectUnusable(t, NewDecoder().Order(edit(t, plainOrder, "United", strings.Repeat("U", MaxValueBytes)), &l), "bytes")
+	longest := edit(t, plainOrder, "United", strings.Repeat("U", MaxValueBytes-len(plainOrder)+len("United")))
+	if err := NewDecoder().Order(longest, &l); len(longest) != MaxValueBytes || err != nil {
+		t.Errorf("%d bytes: %v", len(longest), err)
+	}
 }
 
 func TestProfiles(t *testing.T) {
@@ -127,6 +143,8 @@ func TestProfiles(t *testing.T) {
 		{"deleted of another type", `"segment":"wholesale"`, `"deleted":1`, "deleted"},
 		{"no customer", `"customer_id":17850,`, ``, "customer_id"},
 		{"negative customer", `17850`, `-17850`, "customer_id"},
+		{"nobody's", `17850`, `0`, ""},
+		{"deleted null", `"segment":"wholesale"`, `"deleted":null`, "neither"},
 		{"too early", `1291190400000`, `1`, "valid_from_ms"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -219,6 +237,12 @@ func FuzzDecode(f *testing.F) {
 		if d.Order(value, &l) == nil {
 			if err := d.Order(AppendOrder(nil, &l), &again); err != nil || l != again {
 				t.Fatalf("%+v became %+v: %v", l, again, err)
+			}
+		}
+		var c, back ProfileChange
+		if d.Profile(value, &c) == nil {
+			if err := d.Profile(AppendProfile(nil, &c), &back); err != nil || c != back {
+				t.Fatalf("%+v became %+v: %v", c, back, err)
 			}
 		}
 	})

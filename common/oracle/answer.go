@@ -57,7 +57,7 @@ func (t *truth) rowsOf(q view.Query) []view.Row {
 	// With last=N, look at ever longer stretches at the end until N starts have rows there.
 	if q.Last > 0 {
 		step := t.stepMS(q.View)
-		for n := int64(q.Last); n < (to-from)/step; n *= 4 {
+		for n := int64(q.Last); n < (to-from)/step; n *= 8 {
 			rows := t.rows(q.View, to-n*step, to)
 			if distinctStarts(q.View, rows) >= q.Last {
 				return rows
