@@ -24,21 +24,21 @@ func parseLine(r []string, l *event.OrderLine) error {
 	}
 	quantity, err := strconv.ParseInt(r[3], 10, 64)
 	if err != nil {
-		return fmt.Errorf("Quantity %q is not an integer", r[3])
+		return fmt.Errorf("column Quantity: %q is not an integer", r[3])
 	}
 	at, err := time.Parse(time.DateTime, r[4])
 	if err != nil {
-		return fmt.Errorf("InvoiceDate %q is not of the form 2006-01-02 15:04:05", r[4])
+		return fmt.Errorf("column InvoiceDate: %q is not of the form 2006-01-02 15:04:05", r[4])
 	}
 	if ms := at.UnixMilli(); ms < event.MinTimeMS || ms >= event.MaxTimeMS {
-		return fmt.Errorf("InvoiceDate %q is outside the years 2000 to 2100", r[4])
+		return fmt.Errorf("column InvoiceDate: %q is outside the years 2000 to 2100", r[4])
 	}
 	price, err := parseMilli(r[5])
 	if err != nil {
-		return fmt.Errorf("UnitPrice %q %w", r[5], err)
+		return fmt.Errorf("column UnitPrice: %q %w", r[5], err)
 	}
 	if !amountFits(quantity, price) {
-		return fmt.Errorf("Quantity %d times UnitPrice %s is beyond %d", quantity, r[5], int64(event.MaxAmountMilli/1000))
+		return fmt.Errorf("quantity %d times UnitPrice %s is beyond %d", quantity, r[5], int64(event.MaxAmountMilli/1000))
 	}
 	customer, err := parseCustomer(r[6])
 	if err != nil {
@@ -54,11 +54,11 @@ func parseLine(r []string, l *event.OrderLine) error {
 func checkText(name, s string) error {
 	switch {
 	case s == "":
-		return fmt.Errorf("%s is empty", name)
+		return fmt.Errorf("column %s is empty", name)
 	case !utf8.ValidString(s):
-		return fmt.Errorf("%s %q is not valid UTF-8", name, s)
+		return fmt.Errorf("column %s: %q is not valid UTF-8", name, s)
 	case len(s) > maxTextBytes:
-		return fmt.Errorf("%s has %d bytes, more than %d", name, len(s), maxTextBytes)
+		return fmt.Errorf("column %s has %d bytes, more than %d", name, len(s), maxTextBytes)
 	}
 	return nil
 }
@@ -70,7 +70,7 @@ func parseCustomer(s string) (int64, error) {
 	}
 	n, err := strconv.ParseUint(s, 10, 63)
 	if err != nil {
-		return 0, fmt.Errorf("CustomerID %q is neither empty nor digits", s)
+		return 0, fmt.Errorf("column CustomerID: %q is neither empty nor digits", s)
 	}
 	return int64(n), nil
 }
