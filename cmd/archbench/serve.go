@@ -22,6 +22,7 @@ import (
 	"archbench/common/view"
 	"archbench/kappa"
 	"archbench/lambda"
+	"archbench/unified"
 )
 
 // pipeline is one of the architectures, to be opened.
@@ -33,14 +34,17 @@ type pipeline struct {
 
 func pipelines() map[string]pipeline {
 	return map[string]pipeline{
-		"lambda": {opener(lambda.Open), lambda.CrashPoints(), lambda.Bugs()},
-		"kappa":  {opener(kappa.Open), kappa.CrashPoints(), kappa.Bugs()},
+		"lambda":  {opener(lambda.Open), lambda.CrashPoints(), lambda.Bugs()},
+		"kappa":   {opener(kappa.Open), kappa.CrashPoints(), kappa.Bugs()},
+		"unified": {opener(unified.Open), unified.CrashPoints(), unified.Bugs()},
 	}
 }
 
 // opener gives a constructor the common type.
 func opener[A architecture.Architecture](open func(context.Context, architecture.Config) (A, error)) func(context.Context, architecture.Config) (architecture.Architecture, error) {
-	return func(ctx context.Context, c architecture.Config) (architecture.Architecture, error) { return open(ctx, c) }
+	return func(ctx context.Context, c architecture.Config) (architecture.Architecture, error) {
+		return open(ctx, c)
+	}
 }
 
 func serveCommand() *cobra.Command {

@@ -1,0 +1,37 @@
+package unified_test
+
+import (
+	"context"
+	"testing"
+
+	"archbench/bench/conformance"
+	"archbench/common/architecture"
+	"archbench/common/eventlog"
+	"archbench/common/eventlog/memlog"
+	"archbench/testcontainers/brokertest"
+	"archbench/unified"
+)
+
+func subject() conformance.Subject {
+	return conformance.Subject{
+		Name: "unified", CrashPoints: unified.CrashPoints(), KeepsHistory: true,
+		Open: func(ctx context.Context, c architecture.Config) (architecture.Architecture, error) {
+			return unified.Open(ctx, c)
+		},
+	}
+}
+
+func TestConformanceInMemory(t *testing.T) {
+	conformance.Run(t, subject(), conformance.Backend{Name: "memory", New: func(t testing.TB) (eventlog.Log, eventlog.Admin) {
+		l := memlog.New()
+		t.Cleanup(func() { l.Close() })
+		return l, l
+	}})
+}
+
+func TestConformanceOnKafka(t *testing.T) {
+	conformance.Run(t, subject(), conformance.Backend{Name: "kafka", Shared: true, New: func(t testing.TB) (eventlog.Log, eventlog.Admin) {
+		l := brokertest.Log(t)
+		return l, l
+	}})
+}

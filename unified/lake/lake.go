@@ -1,0 +1,305 @@
+package lake
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/apache/iceberg-go"
+	"github.com/apache/iceberg-go/catalog"
+	sqlcatalog "github.com/apache/iceberg-go/catalog/sql"
+	"github.com/apache/iceberg-go/table"
+	_ "github.com/mattn/go-sqlite3" // the catalog's database
+
+	"archbench/common/coverage"
+)
+
+// coverageProperty is the snapshot property that names the coverage.
+const coverageProperty = "archbench.coverage"
+
+// Column is one column of a table, of an Iceberg type that DuckDB writes.
+type Column struct {
+	Name string
+	Type iceberg.Type
+}
+
+// Columns reads a list such as "partition INTEGER, country VARCHAR".
+func Columns(definition string) []Column {
+	var cs []Column
+	for _, c := range strings.Split(definition, ", ") {
+		name, kind, _ := strings.Cut(c, " ")
+		var t iceberg.Type = iceberg.PrimitiveTypes.String
+		switch kind {
+		case "TINYINT", "INTEGER":
+			t = iceberg.PrimitiveTypes.Int32
+		case "BIGINT":
+			t = iceberg.PrimitiveTypes.Int64
+		case "BLOB":
+			t = iceberg.PrimitiveTypes.Binary
+		}
+		cs = append(cs, Column{strings.Trim(name, `"`), t})
+	}
+	return cs
+}
+
+// Lake is an open warehouse.
+type Lake struct {
+	dir     string
+	db      *sql.DB
+	catalog *sqlcatalog.Catalog
+	tables  map[string]*table.Table
+	files   atomic.Int64
+}
+
+// Open opens the warehouse of a directory, made if need be.
+func Open(ctx context.Context, dir string) (*Lake, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("make the warehouse: %w", err)
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("warehouse: %w", err)
+	}
+	db, err := sql.Open("sqlite3", "file:"+filepath.Join(dir, "catalog.db")+"?_journal_mode=WAL&_synchronous=FULL&_busy_timeout=10000")
+	if err != nil {
+		return nil, fmt.Errorf("open the catalog: %w", err)
+	}
+	db.SetMaxOpenConns(1) // SQLite has one writer; the loop is the only user
+	c, err := sqlcatalog.NewCatalog("archbench", db, sqlcatalog.SQLite, iceberg.Properties{"warehouse": "file://" + dir})
+	if err == nil {
+		err = c.CreateSQLTables(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open the catalog %s: %w (if it is damaged, remove the data directory to build the state anew from the log)", dir, err), db.Close())
+	}
+	return &Lake{dir: dir, db: db, catalog: c, tables: map[string]*table.Table{}}, nil
+}
+
+// Close closes the catalog.
+func (l *Lake) Close() error { return l.db.Close() }
+
+// Ensure opens a table, made if it is not there.
+func (l *Lake) Ensure(ctx context.Context, namespace, name string, columns []Column) error {
+	ident := table.Identifier{namespace, name}
+	t, err := l.catalog.LoadTable(ctx, ident)
+	if errors.Is(err, catalog.ErrNoSuchTable) {
+		return l.create(ctx, ident, columns)
+	}
+	if err != nil {
+		return fmt.Errorf("open table %s.%s: %w", namespace, name, err)
+	}
+	l.tables[key(namespace, name)] = t
+	return nil
+}
+
+func key(namespace, name string) string { return namespace + "." + name }
+
+func (l *Lake) create(ctx context.Context, ident table.Identifier, columns []Column) error {
+	if err := l.catalog.CreateNamespace(ctx, ident[:1], nil); err != nil && !errors.Is(err, catalog.ErrNamespaceAlreadyExists) {
+		return fmt.Errorf("create namespace %s: %w", ident[0], err)
+	}
+	fields := make([]iceberg.NestedField, len(columns))
+	for i, c := range columns {
+		fields[i] = iceberg.NestedField{ID: i + 1, Name: c.Name, Type: c.Type}
+	}
+	t, err := l.catalog.CreateTable(ctx, ident, iceberg.NewSchema(0, fields...),
+		catalog.WithLocation("file://"+filepath.Join(l.dir, ident[0], ident[1])),
+		catalog.WithProperties(iceberg.Properties{
+			"write.metadata.delete-after-commit.enabled": "true",
+			"write.metadata.previous-versions-max":       "5",
+			"commit.manifest-merge.enabled":              "true",
+			"write.metadata.metrics.default":             "none",
+		}))
+	if err != nil {
+		return fmt.Errorf("create table %s.%s: %w", ident[0], ident[1], err)
+	}
+	l.tables[key(ident[0], ident[1])] = t
+	return os.MkdirAll(filepath.Join(l.dir, ident[0], ident[1], "data"), 0o755)
+}
+
+// NewFile names a Parquet file that does not exist yet in a table's folder.
+func (l *Lake) NewFile(namespace, name string) string {
+	return filepath.Join(l.dir, namespace, name, "data", fmt.Sprintf("%d-%d.parquet", time.Now().UnixNano(), l.files.Add(1)))
+}
+
+// Add commits a Parquet file to a table.
+func (l *Lake) Add(ctx context.Context, namespace, name, path string, at coverage.Coverage) error {
+	return l.commit(ctx, namespace, name, func(t *table.Transaction) error {
+		return t.AddFiles(ctx, []string{path}, properties(at), true)
+	})
+}
+
+// Replace commits a file in the place of others that held the same.
+func (l *Lake) Replace(ctx context.Context, namespace, name string, old []string, path string, at coverage.Coverage) error {
+	return l.commit(ctx, namespace, name, func(t *table.Transaction) error {
+		return t.ReplaceDataFiles(ctx, old, []string{path}, properties(at))
+	})
+}
+
+func properties(at coverage.Coverage) iceberg.Properties {
+	return iceberg.Properties{coverageProperty: at.String()}
+}
+
+func (l *Lake) commit(ctx context.Context, namespace, name string, change func(*table.Transaction) error) error {
+	t := l.tables[key(namespace, name)]
+	tx := t.NewTransaction()
+	if err := change(tx); err != nil {
+		return fmt.Errorf("change table %s.%s: %w", namespace, name, err)
+	}
+	next, err := tx.Commit(ctx)
+	if err != nil {
+		return fmt.Errorf("commit to table %s.%s: %w", namespace, name, err)
+	}
+	l.tables[key(namespace, name)] = next
+	return nil
+}
+
+// Snapshot is the id of a table's current snapshot, 0 if it has none.
+func (l *Lake) Snapshot(namespace, name string) int64 {
+	if s := l.tables[key(namespace, name)].CurrentSnapshot(); s != nil {
+		return s.SnapshotID
+	}
+	return 0
+}
+
+// Files lists the data files of a table's current snapshot.
+func (l *Lake) Files(ctx context.Context, namespace, name string) ([]string, error) {
+	t := l.tables[key(namespace, name)]
+	if t.CurrentSnapshot() == nil {
+		return nil, nil
+	}
+	tasks, err := t.Scan().PlanFiles(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list the files of table %s.%s: %w", namespace, name, err)
+	}
+	files := make([]string, len(tasks))
+	for i, task := range tasks {
+		files[i] = strings.TrimPrefix(task.File.FilePath(), "file://")
+	}
+	return files, nil
+}
+
+// TakeBack makes a snapshot current again that was published, and removes what
+// came after it. Snapshot 0 empties the table.
+func (l *Lake) TakeBack(ctx context.Context, namespace, name string, snapshot int64, columns []Column) error {
+	if l.Snapshot(namespace, name) == snapshot {
+		return l.removeStrays(ctx, namespace, name)
+	}
+	if snapshot == 0 {
+		if err := l.Drop(ctx, namespace, name); err != nil {
+			return err
+		}
+		return l.create(ctx, table.Identifier{namespace, name}, columns)
+	}
+	if err := l.commit(ctx, namespace, name, func(t *table.Transaction) error { return t.RollbackToSnapshot(snapshot) }); err != nil {
+		return err
+	}
+	return l.removeStrays(ctx, namespace, name)
+}
+
+// removeStrays removes Parquet files that no snapshot names. Those that only a
+// snapshot taken back names go when it expires.
+func (l *Lake) removeStrays(ctx context.Context, namespace, name string) error {
+	named := map[string]bool{}
+	t := l.tables[key(namespace, name)]
+	for _, s := range t.Metadata().Snapshots() {
+		tasks, err := t.Scan(table.WithSnapshotID(s.SnapshotID)).PlanFiles(ctx)
+		if err != nil {
+			return fmt.Errorf("list the files of table %s.%s: %w", namespace, name, err)
+		}
+		for _, task := range tasks {
+			f := strings.TrimPrefix(task.File.FilePath(), "file://")
+			if _, err := os.Stat(f); err != nil {
+				return fmt.Errorf("table %s.%s names a file that cannot be read: %w: remove the data directory to build the state anew from the log", namespace, name, err)
+			}
+			named[f] = true
+		}
+	}
+	return removeOthers(filepath.Join(l.dir, namespace, name, "data", "*.parquet"), func(path string) bool { return named[path] })
+}
+
+// Expire forgets all snapshots but the current one; files that only they named
+// are deleted.
+func (l *Lake) Expire(ctx context.Context, namespace, name string) error {
+	if l.Snapshot(namespace, name) == 0 {
+		return nil
+	}
+	// The library's own clean-up fails on a file that two expired snapshots name,
+	// as they do after one was taken back; so files are removed here.
+	if err := l.commit(ctx, namespace, name, func(t *table.Transaction) error {
+		return t.ExpireSnapshots(table.WithOlderThan(0), table.WithRetainLast(1), table.WithPostCommit(false))
+	}); err != nil {
+		return err
+	}
+	return errors.Join(l.removeStrays(ctx, namespace, name), l.removeManifests(ctx, namespace, name))
+}
+
+// removeManifests removes manifests and manifest lists that no snapshot names.
+func (l *Lake) removeManifests(ctx context.Context, namespace, name string) error {
+	t := l.tables[key(namespace, name)]
+	files, err := t.FS(ctx)
+	if err != nil {
+		return fmt.Errorf("open the files of table %s.%s: %w", namespace, name, err)
+	}
+	named := map[string]bool{}
+	for _, s := range t.Metadata().Snapshots() {
+		named[filepath.Base(s.ManifestList)] = true
+		manifests, err := s.Manifests(files)
+		if err != nil {
+			return fmt.Errorf("read the manifests of table %s.%s: %w", namespace, name, err)
+		}
+		for _, m := range manifests {
+			named[filepath.Base(m.FilePath())] = true
+		}
+	}
+	return removeOthers(filepath.Join(l.dir, namespace, name, "metadata", "*.avro"), func(path string) bool { return named[filepath.Base(path)] })
+}
+
+// removeOthers removes the files that match a pattern and are not to be kept.
+func removeOthers(pattern string, keep func(path string) bool) error {
+	found, err := filepath.Glob(pattern)
+	if err != nil {
+		return err
+	}
+	for _, f := range found {
+		if !keep(f) {
+			if err := os.Remove(f); err != nil {
+				return fmt.Errorf("remove a file that nothing names: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// Drop removes a table with its files.
+func (l *Lake) Drop(ctx context.Context, namespace, name string) error {
+	if err := l.catalog.DropTable(ctx, table.Identifier{namespace, name}); err != nil && !errors.Is(err, catalog.ErrNoSuchTable) {
+		return fmt.Errorf("drop table %s.%s: %w", namespace, name, err)
+	}
+	delete(l.tables, key(namespace, name))
+	if err := os.RemoveAll(filepath.Join(l.dir, namespace, name)); err != nil {
+		return fmt.Errorf("remove the files of table %s.%s: %w", namespace, name, err)
+	}
+	return nil
+}
+
+// Namespaces lists the namespaces that begin with a prefix.
+func (l *Lake) Namespaces(ctx context.Context, prefix string) ([]string, error) {
+	all, err := l.catalog.ListNamespaces(ctx, nil)
+	if err != nil {
+		return nil, fmt.Errorf("list namespaces: %w", err)
+	}
+	var names []string
+	for _, n := range all {
+		if strings.HasPrefix(n[0], prefix) {
+			names = append(names, n[0])
+		}
+	}
+	return names, nil
+}

@@ -1,0 +1,234 @@
+package unified
+
+import (
+	"context"
+	"database/sql/driver"
+	"fmt"
+	"os"
+
+	"archbench/common/batch"
+	"archbench/common/coverage"
+	"archbench/common/duck"
+	"archbench/common/stream"
+	"archbench/common/view"
+)
+
+// compactEvery is how many micro-batches pass between two compactions.
+const compactEvery = 16
+
+// microBatch takes what was read through bronze, silver and gold and publishes it.
+func (u *Unified) microBatch(ctx context.Context) error {
+	orders, customers, at := u.inbox.take()
+	next := u.state
+	if at.Equal(next.Coverage) {
+		return nil
+	}
+	next.Coverage = at
+	next.Batches++
+	if err := u.stage(ctx, orders, customers, &next); err != nil {
+		return fmt.Errorf("stage a micro-batch: %w", err)
+	}
+	if err := u.write(ctx, bronze, "orders", "SELECT * EXCLUDE (is_first) FROM staged_orders", at); err != nil {
+		return err
+	}
+	if err := u.write(ctx, bronze, "customers", "SELECT * FROM staged_customers", at); err != nil {
+		return err
+	}
+	if err := u.c.Faults.Point(afterBronze); err != nil {
+		return err
+	}
+	if err := u.write(ctx, silver, "lines", "SELECT * FROM staged_lines", at); err != nil {
+		return err
+	}
+	if err := u.write(ctx, silver, "changes", "SELECT * FROM staged_changes", at); err != nil {
+		return err
+	}
+	if err := u.c.Faults.Point(afterSilver); err != nil {
+		return err
+	}
+	if err := u.toGold(ctx, next.Generation, next.Rules, "staged_lines", "staged_changes", at); err != nil {
+		return err
+	}
+	if err := u.c.Faults.Point(afterGold); err != nil {
+		return err
+	}
+	if err := u.publish(ctx, next); err != nil {
+		return err
+	}
+	if next.Batches >= compactEvery && u.rebuild == nil { // a rebuild reads files that a compaction would remove
+		return u.compact(ctx)
+	}
+	return nil
+}
+
+// stage puts the records into tables that SQL works on. Go decodes and
+// recognises ids, as it does for the other architectures; the views are SQL's.
+func (u *Unified) stage(ctx context.Context, orders []order, customers []customer, next *published) error {
+	for _, t := range []string{"staged_orders (" + bronzeOrderColumns + ", is_first BOOLEAN)", "staged_customers (" + bronzeCustomerColumns + ")"} {
+		if err := u.db.Do(ctx, "make a staging table", "CREATE OR REPLACE TABLE "+t); err != nil {
+			return err
+		}
+	}
+	err := u.db.Append(ctx, "staged_orders", func(row func(...driver.Value) error) error {
+		for i := range orders {
+			r := &orders[i]
+			if r.Unusable != "" {
+				next.Unusable++
+				if err := row(int32(r.partition), r.Offset, r.Value, r.Unusable, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, false); err != nil {
+					return err
+				}
+				continue
+			}
+			l := &r.Line
+			first := u.claim(r.partition, l, next)
+			if err := row(int32(r.partition), r.Offset, r.Value, nil, l.EventID, l.OrderID, l.Line, int32(l.Kind), l.CustomerID, l.Country,
+				l.StockCode, l.Quantity, l.UnitPriceMilli, l.EventTimeMS, l.EmittedUS, l.Channel, first); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	err = u.db.Append(ctx, "staged_customers", func(row func(...driver.Value) error) error {
+		for i := range customers {
+			r := &customers[i]
+			if r.Unusable != "" {
+				next.Unusable++
+				if err := row(int32(r.partition), r.Offset, r.Value, r.Unusable, nil, nil, nil, nil); err != nil {
+					return err
+				}
+				continue
+			}
+			c := &r.Change
+			if err := row(int32(r.partition), r.Offset, r.Value, nil, c.CustomerID, c.Segment, c.ValidFromMS, c.EmittedUS); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for table, query := range map[string]string{
+		"staged_lines":   `SELECT partition, "offset", event_id, kind, customer_id, country, stock_code, quantity, unit_price_milli, event_time_ms FROM staged_orders WHERE is_first`,
+		"staged_changes": `SELECT partition, "offset", customer_id, segment, valid_from_ms FROM staged_customers WHERE unusable IS NULL`,
+	} {
+		if err := u.db.Do(ctx, "make a staging table", fmt.Sprintf("CREATE OR REPLACE TABLE %s AS %s", table, query)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// claim reports whether a line is the first of its id, and counts it otherwise.
+func (u *Unified) claim(partition int, l *lineOf, next *published) bool {
+	switch u.seen[partition].Claim(l) {
+	case stream.First:
+		next.Lines++
+		return true
+	case stream.Conflict:
+		next.Conflicting++
+	}
+	next.Duplicate++
+	return u.c.Faults.Bug(bugCountTwice)
+}
+
+// write commits the rows of a query to a table as one file; no rows, no commit.
+func (u *Unified) write(ctx context.Context, namespace, name, query string, at coverage.Coverage) error {
+	path := u.lake.NewFile(namespace, name)
+	n, err := u.copyTo(ctx, path, query)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return os.Remove(path)
+	}
+	u.commits.Add(1)
+	return u.lake.Add(ctx, namespace, name, path, at)
+}
+
+// copyTo writes a query's rows as a Parquet file, durably, and counts them.
+func (u *Unified) copyTo(ctx context.Context, path, query string) (int64, error) {
+	var n int64
+	if err := u.db.QueryRowContext(ctx, fmt.Sprintf("COPY (%s) TO %s (FORMAT parquet, COMPRESSION snappy)", query, duck.Quote(path))).Scan(&n); err != nil {
+		return 0, fmt.Errorf("write %s: %w", path, err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, fmt.Errorf("sync %s: %w", path, err)
+	}
+	defer f.Close()
+	if err := f.Sync(); err != nil {
+		return 0, fmt.Errorf("sync %s: %w", path, err)
+	}
+	return n, nil
+}
+
+// toGold makes the partials of some lines and changes, commits each to its table
+// and keeps it as a table that publish adds to what is served.
+func (u *Unified) toGold(ctx context.Context, generation int, rules view.Rules, lines, changes string, at coverage.Coverage) error {
+	k := batch.Kernel{Params: u.c.Params, Rules: rules}
+	for i, kind := range view.Partials() {
+		input := lines
+		if kind == view.Profiles {
+			input = changes
+		}
+		if err := u.db.Do(ctx, "compute "+string(kind), fmt.Sprintf("CREATE OR REPLACE TABLE %s AS %s", delta(kind), k.Partial(kind, input))); err != nil {
+			return err
+		}
+		if err := u.write(ctx, gold(generation), string(kind), "SELECT * FROM "+delta(kind), at); err != nil {
+			return err
+		}
+		if i == 3 {
+			if err := u.c.Faults.Point(afterSomeGold); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// delta is the table with a micro-batch's rows of a partial.
+func delta(kind view.Partial) string { return "delta_" + string(kind) }
+
+// publish makes a batch durable and visible: the record first, then the tables
+// that answers read.
+func (u *Unified) publish(ctx context.Context, next published) error {
+	var earliest, latest *int64
+	if err := u.db.QueryRowContext(ctx, "SELECT min(event_time_ms), max(event_time_ms) FROM staged_lines").Scan(&earliest, &latest); err != nil {
+		return fmt.Errorf("bounds of a micro-batch: %w", err)
+	}
+	next.Snapshots = u.snapshots(next.Generation)
+	u.serving.Lock()
+	defer u.serving.Unlock()
+	next.Want = u.state.Want // a request may have come meanwhile
+	if err := u.savePublished(next); err != nil {
+		return err
+	}
+	if err := u.c.Faults.Point(afterPublish); err != nil {
+		return err
+	}
+	if !u.c.Faults.Bug(bugForgetBatch) || next.Coverage.Orders[0]%7 != 0 {
+		if err := u.addDeltas(ctx, next.Generation); err != nil {
+			return err
+		}
+	}
+	if earliest != nil {
+		u.saw(*earliest)
+		u.saw(*latest)
+	}
+	u.state = next
+	u.announcer.Announce(next.Coverage.Clone(), int(next.Rules))
+	return nil
+}
+
+func (u *Unified) addDeltas(ctx context.Context, generation int) error {
+	for _, kind := range view.Partials() {
+		if err := u.db.Do(ctx, "serve "+string(kind), fmt.Sprintf("INSERT INTO %s BY NAME SELECT * FROM %s", served(generation, kind), delta(kind))); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,346 @@
+package unified
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"archbench/common/architecture"
+	"archbench/common/batch"
+	"archbench/common/coverage"
+	"archbench/common/datadir"
+	"archbench/common/duck"
+	"archbench/common/eventlog"
+	"archbench/common/intake"
+	"archbench/common/stream"
+	"archbench/common/view"
+	"archbench/unified/lake"
+)
+
+// formatVersion is that of the data directory.
+const formatVersion = 1
+
+// Crash points of its own; those of package intake come on top.
+const (
+	afterBronze     = "unified.after-bronze"
+	afterSilver     = "unified.after-silver"
+	afterSomeGold   = "unified.after-some-gold"
+	afterGold       = "unified.after-gold"
+	afterPublish    = "unified.after-publish"
+	afterCompaction = "unified.after-compaction"
+	afterExpire     = "unified.after-expire"
+	afterRequest    = "unified.after-reprocess-request"
+	afterRebuild    = "unified.after-rebuild"
+	afterSwitch     = "unified.after-switch"
+
+	bugCountTwice  = "count-duplicates"
+	bugForgetBatch = "forget-a-batch"
+)
+
+// CrashPoints lists the places where Unified can be killed between two steps.
+func CrashPoints() []string {
+	return []string{intake.BeforeDeadLetter, intake.AfterDeadLetter, afterBronze, afterSilver, afterSomeGold, afterGold, afterPublish,
+		afterCompaction, afterExpire, afterRequest, afterRebuild, afterSwitch}
+}
+
+// Bugs lists the bugs that can be planted, to prove that the harness finds them.
+func Bugs() []string { return []string{bugCountTwice, bugForgetBatch} }
+
+// Unified implements architecture.Architecture.
+type Unified struct {
+	c         architecture.Config
+	dir       *datadir.Dir
+	db        *duck.DB
+	lake      *lake.Lake
+	announcer *coverage.Announcer
+	inbox     *inbox
+	seen      []*stream.Seen // by partition
+	commits   atomic.Int64
+
+	// serving is held for reading while an answer is computed, and for writing
+	// while a published batch enters the tables that answers read.
+	serving  sync.RWMutex
+	state    published
+	earliest int64 // event times in silver, ms
+	latest   int64
+
+	// Only the loop touches it.
+	rebuild *rebuild // running; nil if none
+
+	mu        sync.Mutex // guards what follows, and state.Want
+	end       coverage.Coverage
+	readyAt   coverage.Coverage
+	ready     bool
+	reprocess *architecture.Progress
+	requested time.Time
+	wake      chan struct{}
+	crashed   chan error // a crash point passed outside Run
+}
+
+// Open recovers the committed state.
+func Open(ctx context.Context, c architecture.Config) (*Unified, error) {
+	c = c.WithDefaults()
+	if err := architecture.CheckSemantics(c.Policy, c.Guarantee); err != nil {
+		return nil, err
+	}
+	dir, err := datadir.Open(c.Dir, formatVersion, datadir.Identity{Architecture: "unified", Topics: c.Topics, Params: c.Params}, func() (int, error) {
+		b, err := eventlog.Inputs(ctx, c.Log, c.Topics)
+		return len(b.End.Orders), err
+	})
+	if err != nil {
+		return nil, err
+	}
+	u := &Unified{c: c, dir: dir, announcer: coverage.NewAnnouncer(), wake: make(chan struct{}, 1), crashed: make(chan error, 1)}
+	if err := u.recover(ctx); err != nil {
+		return nil, errors.Join(err, u.close())
+	}
+	return u, nil
+}
+
+func (u *Unified) close() error {
+	var errs []error
+	if u.lake != nil {
+		errs = append(errs, u.lake.Close())
+	}
+	if u.db != nil {
+		errs = append(errs, u.db.Close())
+	}
+	return errors.Join(append(errs, u.dir.Close())...)
+}
+
+// recover takes every table back to what was published and loads what answers
+// read.
+func (u *Unified) recover(ctx context.Context) (err error) {
+	threads := u.c.Threads
+	if threads == 0 {
+		threads = runtime.GOMAXPROCS(0)
+	}
+	if u.db, err = duck.Open(ctx, duck.Options{MemoryBytes: u.c.MemoryBytes, Threads: threads, TempDir: filepath.Join(u.c.Dir, "tmp")}); err != nil {
+		return err
+	}
+	if u.lake, err = lake.Open(ctx, filepath.Join(u.c.Dir, "warehouse")); err != nil {
+		return err
+	}
+	if u.state, err = u.loadPublished(); err != nil {
+		return err
+	}
+	if err := u.takeBack(ctx); err != nil {
+		return err
+	}
+	if err := u.loadGold(ctx, u.state.Generation); err != nil {
+		return err
+	}
+	if err := u.loadIDs(ctx); err != nil {
+		return err
+	}
+	u.inbox = newInbox(u.state.Coverage)
+	u.announcer.Announce(u.state.Coverage.Clone(), int(u.state.Rules))
+	if u.state.Want != 0 {
+		u.beginReprocess(u.state.Want)
+	}
+	return nil
+}
+
+// loadIDs claims the ids of all lines in silver.
+func (u *Unified) loadIDs(ctx context.Context) error {
+	for range u.dir.Partitions {
+		u.seen = append(u.seen, stream.NewSeen())
+	}
+	files, err := u.lake.Files(ctx, silver, "lines")
+	if err != nil || len(files) == 0 {
+		return err
+	}
+	rows, err := u.db.QueryContext(ctx, "SELECT partition, event_id, kind, customer_id, country, stock_code, quantity, unit_price_milli, event_time_ms FROM "+readParquet(files))
+	if err != nil {
+		return fmt.Errorf("read silver: %w", err)
+	}
+	defer rows.Close()
+	var partition int
+	var l lineOf
+	for rows.Next() {
+		if err := rows.Scan(&partition, &l.EventID, &l.Kind, &l.CustomerID, &l.Country, &l.StockCode, &l.Quantity, &l.UnitPriceMilli, &l.EventTimeMS); err != nil {
+			return fmt.Errorf("read silver: %w", err)
+		}
+		u.seen[partition].Claim(&l)
+		u.saw(l.EventTimeMS)
+	}
+	return rows.Err()
+}
+
+// saw widens the range of event times that answers with last=N look through.
+func (u *Unified) saw(at int64) {
+	if u.earliest == 0 || at < u.earliest {
+		u.earliest = at
+	}
+	u.latest = max(u.latest, at)
+}
+
+// Run implements architecture.Architecture.
+func (u *Unified) Run(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, u.close()) }()
+	found, err := eventlog.Inputs(ctx, u.c.Log, u.c.Topics)
+	if err != nil {
+		return err
+	}
+	if err := found.Verify(u.c.Topics, u.state.Coverage); err != nil {
+		return err
+	}
+	u.mu.Lock()
+	u.end, u.readyAt = found.End, found.End
+	u.mu.Unlock()
+	g, gctx := architecture.NewGroup(ctx)
+	for n := range u.dir.Partitions {
+		source := intake.Source{Log: u.c.Log, Topics: u.c.Topics, Partition: n, Faults: u.c.Faults, Chunk: 4096}
+		g.Go(func() error {
+			return source.FollowOrders(gctx, u.state.Coverage.Orders[n], func(b intake.Orders) error { return u.inbox.putOrders(gctx, n, b) })
+		})
+		g.Go(func() error {
+			return source.FollowCustomers(gctx, u.state.Coverage.Customers[n], func(b intake.Customers) error { return u.inbox.putCustomers(gctx, n, b) })
+		})
+	}
+	g.Go(func() error { return u.loop(gctx) })
+	g.Go(func() error { return u.watchEnd(gctx) })
+	g.Go(func() error {
+		return eventlog.WatchPartitions(gctx, u.c.Log, u.c.Topics, u.dir.Partitions, u.c.PartitionCheck, u.c.Logger)
+	})
+	g.Go(func() error {
+		select {
+		case err := <-u.crashed:
+			return err
+		case <-gctx.Done():
+			return gctx.Err()
+		}
+	})
+	return g.Wait("unified")
+}
+
+func (u *Unified) watchEnd(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if found, err := eventlog.Inputs(ctx, u.c.Log, u.c.Topics); err == nil {
+			u.mu.Lock()
+			u.end = found.End
+			u.mu.Unlock()
+		}
+	}
+}
+
+// loop makes a micro-batch at every trigger; one that outlasts it is followed at
+// once by the next. A batch that has begun is completed before a stop.
+func (u *Unified) loop(ctx context.Context) error {
+	defer func() {
+		if u.rebuild != nil {
+			u.rebuild.abandon()
+		}
+	}()
+	whole := context.WithoutCancel(ctx)
+	next := time.Now().Add(u.c.Trigger)
+	for {
+		select {
+		case <-time.After(time.Until(next)):
+			began := time.Now()
+			if err := u.microBatch(whole); err != nil {
+				return err
+			}
+			next = began.Add(u.c.Trigger)
+			if u.inbox.full() {
+				next = time.Now() // a backlog does not wait for triggers
+			}
+		case <-u.wake:
+			u.startRebuild(ctx)
+		case err := <-u.rebuildDone():
+			if err := u.finishRebuild(whole, err); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// Answer implements architecture.Architecture.
+func (u *Unified) Answer(ctx context.Context, q view.Query) (architecture.Answer, error) {
+	u.serving.RLock()
+	defer u.serving.RUnlock()
+	s := u.state
+	a := architecture.Answer{View: q.View, Rules: s.Rules, Coverage: s.Coverage.Clone()}
+	k := batch.Kernel{Params: u.c.Params, Rules: s.Rules}
+	var err error
+	a.Rows, err = stream.Latest(u.c.Params, q, func(q view.Query) ([]view.Row, int64, int64, error) {
+		rows, err := batch.Collect(ctx, u.db, q.View.Schema(), k.Finish(q, served(s.Generation, q.View.Partial()), served(s.Generation, view.Profiles)))
+		return rows, u.earliest, u.latest, err
+	})
+	return a, err
+}
+
+// Coverage implements architecture.Architecture.
+func (u *Unified) Coverage() *coverage.Announcer { return u.announcer }
+
+// Reprocess implements architecture.Architecture. Silver holds the history, so
+// the log's head is not needed.
+func (u *Unified) Reprocess(_ context.Context, rules view.Rules) (architecture.Outcome, error) {
+	u.serving.Lock()
+	defer u.serving.Unlock()
+	switch {
+	case u.state.Want != 0:
+		return architecture.Busy, nil
+	case u.state.Rules == rules:
+		return architecture.Served, nil
+	}
+	next := u.state
+	next.Want = rules
+	if err := u.savePublished(next); err != nil {
+		return 0, err
+	}
+	if err := u.c.Faults.Point(afterRequest); err != nil {
+		u.crashed <- err
+		return 0, err
+	}
+	u.state = next
+	u.beginReprocess(rules)
+	return architecture.Started, nil
+}
+
+func (u *Unified) beginReprocess(rules view.Rules) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.requested = time.Now()
+	u.reprocess = &architecture.Progress{Rules: rules, Running: true}
+	u.wake <- struct{}{}
+}
+
+// Status implements architecture.Architecture.
+func (u *Unified) Status() architecture.Status {
+	u.serving.RLock()
+	st := u.state
+	u.serving.RUnlock()
+	s := architecture.Status{Architecture: "unified", Rules: st.Rules, Policy: u.c.Policy, Guarantee: u.c.Guarantee, Coverage: st.Coverage.Clone(),
+		Committed: st.Coverage.Clone(), Duplicate: st.Duplicate, Conflicting: st.Conflicting, Unusable: st.Unusable, Commits: u.commits.Load(),
+		CrashPoints: CrashPoints(), Bugs: Bugs(), State: map[string]int64{"waiting_records": u.inbox.waiting(), "lines": st.Lines}}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.end.Orders != nil {
+		s.Lag = max(0, u.end.Sum()-s.Coverage.Sum())
+		u.ready = u.ready || s.Coverage.AtLeast(u.readyAt)
+	}
+	s.Ready = u.ready
+	if u.reprocess != nil {
+		p := *u.reprocess
+		if p.Running {
+			p.Seconds, p.Total = time.Since(u.requested).Seconds(), s.Coverage.Sum()
+		}
+		s.Reprocess = &p
+	}
+	return s
+}
