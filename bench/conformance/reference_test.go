@@ -34,7 +34,6 @@ type reference struct {
 	state    persisted
 	saved    coverage.Coverage
 	progress *architecture.Progress
-	want     view.Rules
 	wake     chan struct{}
 }
 
