@@ -19,13 +19,14 @@ import (
 // and only then forgets the old ones with their files. Answers read tables in
 // memory, so no reader holds a file that goes.
 func (u *Unified) compact(ctx context.Context) error {
-	k := batch.Kernel{Params: u.c.Params, Rules: u.state.Rules}
-	for _, t := range tables(u.state.Generation) {
+	now := u.current()
+	k := batch.Kernel{Params: u.c.Params, Rules: now.Rules}
+	for _, t := range tables(now.Generation) {
 		files, err := u.lake.Files(ctx, t.namespace, t.name)
 		if err != nil {
 			return err
 		}
-		isGold := t.namespace == gold(u.state.Generation)
+		isGold := t.namespace == gold(now.Generation)
 		if !isGold {
 			files = small(files)
 		}
@@ -40,14 +41,14 @@ func (u *Unified) compact(ctx context.Context) error {
 		if _, err := u.copyTo(ctx, path, query); err != nil {
 			return err
 		}
-		if err := u.lake.Replace(ctx, t.namespace, t.name, files, path, u.state.Coverage); err != nil {
+		if err := u.lake.Replace(ctx, t.namespace, t.name, files, path, now.Coverage); err != nil {
 			return err
 		}
 	}
 	if err := u.c.Faults.Point(afterCompaction); err != nil {
 		return err
 	}
-	if err := u.mergeServed(ctx, k); err != nil {
+	if err := u.mergeServed(ctx, k, now.Generation); err != nil {
 		return err
 	}
 	u.serving.Lock()
@@ -78,9 +79,9 @@ func small(files []string) []string {
 }
 
 // mergeServed merges rows of equal keys in the tables that answers read.
-func (u *Unified) mergeServed(ctx context.Context, k batch.Kernel) error {
+func (u *Unified) mergeServed(ctx context.Context, k batch.Kernel, generation int) error {
 	for _, kind := range view.Partials() {
-		name := served(u.state.Generation, kind)
+		name := served(generation, kind)
 		if err := u.db.Do(ctx, "merge "+name, fmt.Sprintf("CREATE OR REPLACE TABLE merged AS %s", k.Merge(kind, name))); err != nil {
 			return err
 		}
@@ -120,9 +121,7 @@ func (u *Unified) rebuildDone() <-chan error {
 
 // startRebuild computes the new gold beside the micro-batches that go on.
 func (u *Unified) startRebuild(ctx context.Context) {
-	u.serving.RLock()
-	base := u.state
-	u.serving.RUnlock()
+	base := u.current()
 	ctx, cancel := context.WithCancel(ctx)
 	r := &rebuild{generation: base.Generation + 1, rules: base.Want, base: base, dir: filepath.Join(u.c.Dir, "rebuild"), cancel: cancel, done: make(chan error, 1)}
 	u.rebuild = r
@@ -180,7 +179,7 @@ func (u *Unified) finishRebuild(ctx context.Context, err error) error {
 	if err != nil {
 		return fmt.Errorf("reprocess to rules %d: %w", r.rules, err)
 	}
-	at := u.state.Coverage
+	at := u.current().Coverage
 	for _, t := range goldTables(r.generation) {
 		if err := u.lake.Ensure(ctx, t.namespace, t.name, lake.Columns(t.columns)); err != nil {
 			return err

@@ -19,7 +19,7 @@ const compactEvery = 16
 // microBatch takes what was read through bronze, silver and gold and publishes it.
 func (u *Unified) microBatch(ctx context.Context) error {
 	orders, customers, at := u.inbox.take()
-	next := u.state
+	next := u.current()
 	if at.Equal(next.Coverage) {
 		return nil
 	}

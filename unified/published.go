@@ -89,6 +89,13 @@ const (
 	publishedVersion = 1
 )
 
+// current is what is published now.
+func (u *Unified) current() published {
+	u.serving.RLock()
+	defer u.serving.RUnlock()
+	return u.state
+}
+
 func (u *Unified) loadPublished() (published, error) {
 	p := published{Generation: 1, Rules: u.c.Rules, Coverage: coverage.Zero(u.dir.Partitions), Snapshots: map[string]int64{}}
 	path := filepath.Join(u.c.Dir, publishedName)

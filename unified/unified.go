@@ -187,7 +187,8 @@ func (u *Unified) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := found.Verify(u.c.Topics, u.state.Coverage); err != nil {
+	from := u.current().Coverage
+	if err := found.Verify(u.c.Topics, from); err != nil {
 		return err
 	}
 	u.mu.Lock()
@@ -197,10 +198,10 @@ func (u *Unified) Run(ctx context.Context) (err error) {
 	for n := range u.dir.Partitions {
 		source := intake.Source{Log: u.c.Log, Topics: u.c.Topics, Partition: n, Faults: u.c.Faults, Chunk: 4096}
 		g.Go(func() error {
-			return source.FollowOrders(gctx, u.state.Coverage.Orders[n], func(b intake.Orders) error { return u.inbox.putOrders(gctx, n, b) })
+			return source.FollowOrders(gctx, from.Orders[n], func(b intake.Orders) error { return u.inbox.putOrders(gctx, n, b) })
 		})
 		g.Go(func() error {
-			return source.FollowCustomers(gctx, u.state.Coverage.Customers[n], func(b intake.Customers) error { return u.inbox.putCustomers(gctx, n, b) })
+			return source.FollowCustomers(gctx, from.Customers[n], func(b intake.Customers) error { return u.inbox.putCustomers(gctx, n, b) })
 		})
 	}
 	g.Go(func() error { return u.loop(gctx) })
@@ -322,9 +323,7 @@ func (u *Unified) beginReprocess(rules view.Rules) {
 
 // Status implements architecture.Architecture.
 func (u *Unified) Status() architecture.Status {
-	u.serving.RLock()
-	st := u.state
-	u.serving.RUnlock()
+	st := u.current()
 	s := architecture.Status{Architecture: "unified", Rules: st.Rules, Policy: u.c.Policy, Guarantee: u.c.Guarantee, Coverage: st.Coverage.Clone(),
 		Committed: st.Coverage.Clone(), Duplicate: st.Duplicate, Conflicting: st.Conflicting, Unusable: st.Unusable, Commits: u.commits.Load(),
 		CrashPoints: CrashPoints(), Bugs: Bugs(), State: map[string]int64{"waiting_records": u.inbox.waiting(), "lines": st.Lines}}
