@@ -40,8 +40,8 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		settings = append(settings, "SET temp_directory = "+Quote(o.TempDir))
 	}
 	connector, err := duckdb.NewConnector(o.Path, func(c driver.ExecerContext) error {
-		for _, s := range settings {
-			if _, err := c.ExecContext(ctx, s, nil); err != nil {
+		for _, s := range settings { // connections are opened later too, when ctx may have ended
+			if _, err := c.ExecContext(context.WithoutCancel(ctx), s, nil); err != nil {
 				return fmt.Errorf("%s: %w", s, err)
 			}
 		}
