@@ -7,7 +7,10 @@ image=archbench/kafka:$version
 here=$(cd "$(dirname "$0")" && pwd)
 cache=$(cd "$here/../.." && pwd)/.cache
 docker info >/dev/null 2>&1 || { echo "kafka-image: no Docker daemon answers" >&2; exit 1; }
-if docker image inspect "$image" >/dev/null 2>&1; then echo "kafka-image: $image is present" >&2; exit 0; fi
+# An image of that name that does not start Kafka is replaced, not trusted.
+case $(docker image inspect --format '{{.Config.Entrypoint}}' "$image" 2>/dev/null) in
+*/opt/kafka/start.sh*) echo "kafka-image: $image is present" >&2; exit 0 ;;
+esac
 command -v mmdebstrap >/dev/null || { echo "kafka-image: mmdebstrap is not installed (Debian package mmdebstrap)" >&2; exit 1; }
 context=$cache/image
 mkdir -p "$context"
