@@ -5,10 +5,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,9 +54,20 @@ func (c *Client) do(ctx context.Context, method, path, accept string, want ...in
 			return response, nil
 		}
 	}
-	body, _ := io.ReadAll(io.LimitReader(response.Body, 4<<10)) // the code says enough without it
-	response.Body.Close()
-	return nil, fmt.Errorf("%s %s: %s: %s", method, path, response.Status, strings.TrimSpace(string(body)))
+	defer response.Body.Close()
+	return nil, fmt.Errorf("%s %s: %s: %s", method, path, response.Status, sentence(response.Body))
+}
+
+// sentence is what a refusal says: the contract's error, or the body as it is.
+func sentence(body io.Reader) string {
+	text, _ := io.ReadAll(io.LimitReader(body, 4<<10)) // the code says enough without it
+	var refusal struct {
+		Error string `json:"error"`
+	}
+	if json.Unmarshal(text, &refusal) == nil && refusal.Error != "" {
+		return refusal.Error
+	}
+	return strings.TrimSpace(string(text))
 }
 
 // AnswerBody asks for an answer and returns the body as received.
@@ -87,6 +99,9 @@ func ParseAnswer(body []byte) (architecture.Answer, error) {
 	}
 	a := architecture.Answer{View: name, Rules: parsed.Rules, Coverage: parsed.Coverage, Seam: parsed.Seam, Rows: make([]view.Row, len(parsed.Rows))}
 	schema := name.Schema()
+	if !slices.Equal(parsed.Columns, schema.Header()) {
+		return a, fmt.Errorf("answer: the columns of %s are %q, want %q", name, parsed.Columns, schema.Header())
+	}
 	for i, cells := range parsed.Rows {
 		if a.Rows[i], err = schema.ParseJSON(cells); err != nil {
 			return a, fmt.Errorf("answer, row %d: %w", i+1, err)
@@ -96,34 +111,37 @@ func ParseAnswer(body []byte) (architecture.Answer, error) {
 }
 
 // ParseAnswerHead reads an answer's body without its rows, which is what the
-// harness does while traffic runs: coverage comes before the rows.
+// harness does while traffic runs: an engine had better write them last.
 func ParseAnswerHead(body []byte) (architecture.Answer, error) {
 	d := json.NewDecoder(bytes.NewReader(body))
 	var a architecture.Answer
-	if _, err := d.Token(); err != nil {
+	start, err := d.Token()
+	if err != nil {
 		return a, fmt.Errorf("answer is not JSON: %w", err)
 	}
-	for d.More() {
-		key, err := d.Token()
+	if start != json.Delim('{') {
+		return a, fmt.Errorf("answer begins with %v, want a JSON object", start)
+	}
+	missing := map[string]any{"view": &a.View, "rules": &a.Rules, "coverage": &a.Coverage}
+	for d.More() && len(missing) > 0 {
+		token, err := d.Token()
 		if err != nil {
 			return a, fmt.Errorf("answer is not JSON: %w", err)
 		}
-		switch key {
-		case "coverage":
-			return a, d.Decode(&a.Coverage)
-		case "rules":
-			err = d.Decode(&a.Rules)
-		case "view":
-			err = d.Decode(&a.View)
-		default:
-			var skip json.RawMessage
-			err = d.Decode(&skip)
+		key, _ := token.(string) // a key always is
+		into, known := missing[key]
+		if !known {
+			into = &json.RawMessage{}
 		}
-		if err != nil {
-			return a, fmt.Errorf("answer: %w", err)
+		if err := d.Decode(into); err != nil {
+			return a, fmt.Errorf("answer, %s: %w", key, err)
 		}
+		delete(missing, key)
 	}
-	return a, errors.New("answer names no coverage")
+	if len(missing) > 0 {
+		return a, fmt.Errorf("answer lacks %s", strings.Join(slices.Sorted(maps.Keys(missing)), ", "))
+	}
+	return a, nil
 }
 
 // CopyCSV streams a whole view as CSV and returns what the headers say.
@@ -194,7 +212,7 @@ func (c *Client) Reprocess(ctx context.Context, rules view.Rules) (architecture.
 	case http.StatusConflict:
 		return architecture.Busy, nil
 	case http.StatusUnprocessableEntity:
-		return 0, architecture.ErrHistoryGone
+		return 0, fmt.Errorf("%w (%s)", architecture.ErrHistoryGone, sentence(response.Body))
 	}
 	return architecture.Served, nil
 }
@@ -215,17 +233,28 @@ func (c *Client) Listen(ctx context.Context, f func(Announced)) error {
 	defer response.Body.Close()
 	lines := bufio.NewScanner(response.Body)
 	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		data, ok := bytes.CutPrefix(lines.Bytes(), []byte("data: "))
-		if !ok {
-			continue
+	name := ""
+	for lines.Scan() { // an event of this stream is one name and one line of data
+		field, value, _ := bytes.Cut(lines.Bytes(), []byte(":"))
+		value = bytes.TrimPrefix(value, []byte(" "))
+		switch string(field) {
+		case "event":
+			name = string(value)
+		case "":
+			if len(lines.Bytes()) == 0 { // an empty line ends an event; ":" alone begins a comment
+				name = ""
+			}
+		case "data":
+			if name != "coverage" {
+				continue
+			}
+			at := time.Now()
+			var a announcement
+			if err := json.Unmarshal(value, &a); err != nil {
+				return fmt.Errorf("coverage event: %w", err)
+			}
+			f(Announced{at, a.Coverage, view.Rules(a.Rules)})
 		}
-		at := time.Now()
-		var a announcement
-		if err := json.Unmarshal(data, &a); err != nil {
-			return fmt.Errorf("coverage event: %w", err)
-		}
-		f(Announced{at, a.Coverage, view.Rules(a.Rules)})
 	}
 	if err := lines.Err(); err != nil {
 		return fmt.Errorf("coverage events: %w", err)

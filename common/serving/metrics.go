@@ -1,12 +1,14 @@
 package serving
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"archbench/common/architecture"
+	"archbench/common/coverage"
 	"archbench/common/view"
 )
 
@@ -14,14 +16,24 @@ import (
 type metrics struct {
 	registry *prometheus.Registry
 	answers  *prometheus.HistogramVec
-	a        architecture.Architecture
+	failures *prometheus.CounterVec
 }
 
 func newMetrics(a architecture.Architecture) *metrics {
-	m := &metrics{registry: prometheus.NewRegistry(), a: a, answers: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "archbench_answer_duration_seconds", Help: "Time to compute an answer, without sending it.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
-	}, []string{"view"})}
-	m.registry.MustRegister(m.answers, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), statusCollector{a})
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		answers: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "archbench_answer_duration_seconds", Help: "Time to compute an answer, without sending it.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
+		}, []string{"view"}),
+		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "archbench_answer_failures_total", Help: "Answers that could not be computed.",
+		}, []string{"view"}),
+	}
+	for _, v := range view.Names() { // a zero that is there can be alerted on
+		m.answers.WithLabelValues(string(v))
+		m.failures.WithLabelValues(string(v))
+	}
+	m.registry.MustRegister(m.answers, m.failures, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), statusCollector{a})
 	return m
 }
 
@@ -29,50 +41,81 @@ func (m *metrics) answered(v view.Name, took time.Duration) {
 	m.answers.WithLabelValues(string(v)).Observe(took.Seconds())
 }
 
+func (m *metrics) failed(v view.Name) { m.failures.WithLabelValues(string(v)).Inc() }
+
 // statusCollector turns the status into metrics when it is asked.
 type statusCollector struct{ a architecture.Architecture }
 
+// metric is one figure of a status. get says ok where the status has it.
 type metric struct {
 	desc *prometheus.Desc
 	kind prometheus.ValueType
-	get  func(*architecture.Status) float64
+	get  func(*architecture.Status) (value float64, ok bool)
 }
 
-func counter(name, help string, get func(*architecture.Status) float64) metric {
-	return metric{prometheus.NewDesc("archbench_"+name, help, nil, nil), prometheus.CounterValue, get}
+func describe(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("archbench_"+name, help, labels, nil)
 }
 
-func gauge(name, help string, get func(*architecture.Status) float64) metric {
-	return metric{prometheus.NewDesc("archbench_"+name, help, nil, nil), prometheus.GaugeValue, get}
+func counter(name, help string, get func(*architecture.Status) int64) metric {
+	return metric{describe(name, help), prometheus.CounterValue, func(s *architecture.Status) (float64, bool) { return float64(get(s)), true }}
+}
+
+func gauge(name, help string, get func(*architecture.Status) int64) metric {
+	return metric{describe(name, help), prometheus.GaugeValue, func(s *architecture.Status) (float64, bool) { return float64(get(s)), true }}
+}
+
+// batch is a figure of the batch layer, of a reprocess the same: there or not.
+func batch(name, help string, kind prometheus.ValueType, get func(*architecture.BatchStatus) float64) metric {
+	return metric{describe(name, help), kind, func(s *architecture.Status) (float64, bool) {
+		if s.Batch == nil {
+			return 0, false
+		}
+		return get(s.Batch), true
+	}}
+}
+
+func reprocess(name, help string, get func(*architecture.Progress) float64) metric {
+	return metric{describe(name, help), prometheus.GaugeValue, func(s *architecture.Status) (float64, bool) {
+		if s.Reprocess == nil {
+			return 0, false
+		}
+		return get(s.Reprocess), true
+	}}
+}
+
+func truth(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // statusMetrics lists what is shown of a status.
 func statusMetrics() []metric {
 	return []metric{
-		gauge("lag_records", "Records between coverage and the log's end, both topics.", func(s *architecture.Status) float64 { return float64(s.Lag) }),
-		gauge("coverage_records", "Sum of the offsets covered, both topics.", func(s *architecture.Status) float64 { return float64(s.Coverage.Sum()) }),
-		gauge("rules", "Version of the rules served.", func(s *architecture.Status) float64 { return float64(s.Rules) }),
-		counter("late_lines_total", "Lines dropped as late.", func(s *architecture.Status) float64 { return float64(s.Late) }),
-		counter("duplicate_lines_total", "Lines whose id was taken.", func(s *architecture.Status) float64 { return float64(s.Duplicate) }),
-		counter("duplicate_conflicts_total", "Duplicates with other content.", func(s *architecture.Status) float64 { return float64(s.Conflicting) }),
-		counter("unusable_records_total", "Records sent to the dead-letter queue.", func(s *architecture.Status) float64 { return float64(s.Unusable) }),
-		counter("commits_total", "Durable commits of this process.", func(s *architecture.Status) float64 { return float64(s.Commits) }),
-		gauge("batch_duration_seconds", "Last run of the batch layer.", func(s *architecture.Status) float64 {
-			if s.Batch == nil {
-				return 0
-			}
-			return s.Batch.LastSeconds
-		}),
-		gauge("reprocess_running", "1 while a reprocess runs.", func(s *architecture.Status) float64 {
-			if s.Reprocess != nil && s.Reprocess.Running {
-				return 1
-			}
-			return 0
-		}),
+		gauge("ready", "1 once the log's end as seen at start was reached.", func(s *architecture.Status) int64 { return truth(s.Ready) }),
+		gauge("lag_records", "Records between coverage and the log's end, both topics.", func(s *architecture.Status) int64 { return s.Lag }),
+		gauge("rules", "Version of the rules served.", func(s *architecture.Status) int64 { return int64(s.Rules) }),
+		counter("late_lines_total", "Lines dropped as late.", func(s *architecture.Status) int64 { return s.Late }),
+		counter("duplicate_lines_total", "Lines whose id was taken.", func(s *architecture.Status) int64 { return s.Duplicate }),
+		counter("duplicate_conflicts_total", "Duplicates with other content.", func(s *architecture.Status) int64 { return s.Conflicting }),
+		counter("unusable_records_total", "Records sent to the dead-letter queue.", func(s *architecture.Status) int64 { return s.Unusable }),
+		counter("commits_total", "Durable commits of this process.", func(s *architecture.Status) int64 { return s.Commits }),
+		batch("batch_runs_total", "Runs of the batch layer.", prometheus.CounterValue, func(b *architecture.BatchStatus) float64 { return float64(b.Runs) }),
+		batch("batch_duration_seconds", "Last run of the batch layer.", prometheus.GaugeValue, func(b *architecture.BatchStatus) float64 { return b.LastSeconds }),
+		batch("batch_interval_seconds", "Time between the last two starts of the batch layer.", prometheus.GaugeValue, func(b *architecture.BatchStatus) float64 { return b.IntervalSeconds }),
+		reprocess("reprocess_running", "1 while a reprocess runs.", func(p *architecture.Progress) float64 { return float64(truth(p.Running)) }),
+		reprocess("reprocess_done_records", "Records replayed by the running or last reprocess.", func(p *architecture.Progress) float64 { return float64(p.Done) }),
+		reprocess("reprocess_total_records", "Records that the running or last reprocess is to replay.", func(p *architecture.Progress) float64 { return float64(p.Total) }),
+		reprocess("reprocess_duration_seconds", "Time from the request of the running or last reprocess to now or to the switch.", func(p *architecture.Progress) float64 { return p.Seconds }),
 	}
 }
 
-var stateDesc = prometheus.NewDesc("archbench_state_size", "State sizes, entries or bytes as the name says.", []string{"state"}, nil)
+var (
+	stateDesc    = describe("state_size", "State sizes, entries or bytes as the name says.", "state")
+	coverageDesc = describe("coverage_offset", "Next offset that answers do not include.", "topic", "partition")
+)
 
 // Describe implements prometheus.Collector.
 func (c statusCollector) Describe(ch chan<- *prometheus.Desc) {
@@ -80,15 +123,26 @@ func (c statusCollector) Describe(ch chan<- *prometheus.Desc) {
 		ch <- m.desc
 	}
 	ch <- stateDesc
+	ch <- coverageDesc
 }
 
 // Collect implements prometheus.Collector.
 func (c statusCollector) Collect(ch chan<- prometheus.Metric) {
 	s := c.a.Status()
 	for _, m := range statusMetrics() {
-		ch <- prometheus.MustNewConstMetric(m.desc, m.kind, m.get(&s))
+		if value, ok := m.get(&s); ok {
+			ch <- prometheus.MustNewConstMetric(m.desc, m.kind, value)
+		}
 	}
 	for name, n := range s.State {
 		ch <- prometheus.MustNewConstMetric(stateDesc, prometheus.GaugeValue, float64(n), name)
+	}
+	collectCoverage(ch, "orders", s.Coverage.Orders)
+	collectCoverage(ch, "customers", s.Coverage.Customers)
+}
+
+func collectCoverage(ch chan<- prometheus.Metric, topic string, v coverage.Vector) {
+	for p, offset := range v {
+		ch <- prometheus.MustNewConstMetric(coverageDesc, prometheus.GaugeValue, float64(offset), topic, strconv.Itoa(p))
 	}
 }

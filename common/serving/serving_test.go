@@ -3,11 +3,11 @@ package serving_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -27,6 +27,8 @@ type fake struct {
 	err       error
 	ready     bool
 	asked     view.Query
+	began     chan struct{} // if set, an answer says that it began and waits for finish
+	finish    chan struct{}
 }
 
 func (f *fake) rows(v view.Name) []view.Row {
@@ -36,21 +38,30 @@ func (f *fake) rows(v view.Name) []view.Row {
 			rows[0].Text, rows[1].Text = "a,\"b\"\nc", "Österreich"
 		}
 	}
-	nums := len(v.Schema().Columns)
 	for i := range rows {
-		for n := nums; n < view.MaxNums; n++ {
-			rows[i].Num[n] = 0
-		}
-	}
-	if nums == 3 && v.Schema().Columns[1].Text {
-		rows[0].Num[2], rows[1].Num[2] = 0, 0
+		clear(rows[i].Num[nums(v):])
 	}
 	return rows
+}
+
+// nums is how many integer columns a view has.
+func nums(v view.Name) int {
+	n := 0
+	for _, c := range v.Schema().Columns {
+		if !c.Text {
+			n++
+		}
+	}
+	return n
 }
 
 func (f *fake) Run(ctx context.Context) error { <-ctx.Done(); return nil }
 func (f *fake) Answer(_ context.Context, q view.Query) (architecture.Answer, error) {
 	f.asked = q
+	if f.began != nil {
+		f.began <- struct{}{}
+		<-f.finish
+	}
 	at := f.announcer.Latest().Coverage
 	return architecture.Answer{View: q.View, Rules: 2, Coverage: at, Seam: &at, Rows: f.rows(q.View)}, f.err
 }
@@ -59,7 +70,8 @@ func (f *fake) Reprocess(context.Context, view.Rules) (architecture.Outcome, err
 	return f.outcome, f.err
 }
 func (f *fake) Status() architecture.Status {
-	return architecture.Status{Architecture: "fake", Ready: f.ready, Lag: 7, State: map[string]int64{"rows": 5}}
+	return architecture.Status{Architecture: "fake", Ready: f.ready, Lag: 7, State: map[string]int64{"rows": 5}, Coverage: f.announcer.Latest().Coverage,
+		Reprocess: &architecture.Progress{Running: true, Done: 3, Total: 9}}
 }
 
 func serve(t *testing.T, token string) (*fake, *serving.Client, *httptest.Server) {
@@ -195,7 +207,10 @@ func TestBadRequests(t *testing.T) {
 		"/v1/views/top_products?last=1&last=2":      {400, "2 times"},
 		"/v1/views/top_products?from=1.5":           {400, "integer"},
 		"/v1/views/top_products?to=9" + nines:       {400, "integer"},
-		"/v1/nothing":                               {404, ""},
+		"/v1/views/top_products?from=%zz":           {400, "cannot be read"},
+		"/v1/views/top_products?last=1;limit=2":     {400, "cannot be read"},
+		"/v1/coverage?from=1":                       {400, "takes no parameters"},
+		"/v1/nothing":                               {404, "/v1/views/{view}"},
 		"/readyz":                                   {503, "still reading"},
 		"/healthz":                                  {200, "alive"},
 		"/v1/views/top_products?from=1&to=2&last=3": {200, "columns"},
@@ -204,21 +219,74 @@ func TestBadRequests(t *testing.T) {
 			t.Errorf("GET %s: %d %s, want %d with %q", path, code, body, want.code, want.says)
 		}
 	}
-	if code, _ := request(t, "POST", h.URL+"/v1/views/top_products", nil); code != http.StatusMethodNotAllowed {
-		t.Errorf("POST of a view: %d", code)
-	}
 	if code, body := request(t, "POST", h.URL+"/v1/control/pause", nil); code != 404 || !strings.Contains(body, "--allow-control") {
 		t.Errorf("control: %d %s", code, body)
-	}
-	if code, _ := request(t, "GET", h.URL+"/healthz", func(r *http.Request) { r.Host = "evil.example" }); code != http.StatusMisdirectedRequest {
-		t.Errorf("foreign host: %d", code)
 	}
 	f.ready = true
 	if code, _ := request(t, "GET", h.URL+"/readyz", nil); code != 200 {
 		t.Errorf("ready: %d", code)
 	}
-	if code, body := request(t, "GET", h.URL+"/metrics", nil); code != 200 || !strings.Contains(body, "archbench_lag_records 7") || !strings.Contains(body, `archbench_state_size{state="rows"} 5`) {
-		t.Errorf("metrics: %d", code)
+}
+
+func TestRefusalsAreJSON(t *testing.T) {
+	_, _, h := serve(t, "")
+	for _, c := range []struct {
+		method, path string
+		change       func(*http.Request)
+		code         int
+	}{
+		{"POST", "/v1/views/top_products", nil, 405},
+		{"DELETE", "/v1/rules/1", nil, 405},
+		{"GET", "/v1/rules/1", nil, 405},
+		{"PUT", "/healthz", nil, 405},
+		{"GET", "/", nil, 404},
+		{"GET", "/v1/views/", nil, 404},
+		{"GET", "/healthz", func(r *http.Request) { r.Host = "evil.example" }, 421},
+		{"GET", "/healthz", func(r *http.Request) { r.Host = "evil.example:80" }, 421},
+		{"POST", "/v1/rules/2", func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }, 403},
+		{"POST", "/v1/rules/2", func(r *http.Request) { r.Header.Set("Origin", "https://evil.example") }, 403},
+		{"POST", "/v1/rules/2", func(r *http.Request) {
+			r.Body, r.ContentLength = io.NopCloser(strings.NewReader(strings.Repeat("x", 1<<17))), 1<<17
+		}, 413},
+	} {
+		code, body := request(t, c.method, h.URL+c.path, c.change)
+		var refusal struct{ Error string }
+		if err := json.Unmarshal([]byte(body), &refusal); code != c.code || err != nil || refusal.Error == "" {
+			t.Errorf("%s %s: %d %s, want %d and a sentence in JSON", c.method, c.path, code, body, c.code)
+		}
+	}
+	for _, host := range []string{"localhost", "LOCALHOST:99", "127.0.0.1:1", "[::1]:5", "[::1]"} {
+		if code, body := request(t, "GET", h.URL+"/healthz", func(r *http.Request) { r.Host = host }); code != 200 {
+			t.Errorf("host %s: %d %s", host, code, body)
+		}
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	f, c, h := serve(t, "")
+	if _, err := c.AnswerBody(t.Context(), view.Query{View: view.TopProducts}); err != nil {
+		t.Fatal(err)
+	}
+	f.err = errors.New("broken")
+	if _, err := c.AnswerBody(t.Context(), view.Query{View: view.TopProducts}); err == nil || !strings.Contains(err.Error(), "top_products cannot be answered: broken") {
+		t.Errorf("a failing answer: %v", err)
+	}
+	code, body := request(t, "GET", h.URL+"/metrics", nil)
+	if code != 200 {
+		t.Fatalf("%d %s", code, body)
+	}
+	for _, want := range []string{
+		"archbench_lag_records 7", `archbench_state_size{state="rows"} 5`, `archbench_coverage_offset{partition="1",topic="orders"} 2`,
+		"archbench_reprocess_done_records 3", "archbench_reprocess_total_records 9", "archbench_reprocess_running 1",
+		`archbench_answer_duration_seconds_count{view="top_products"} 1`, `archbench_answer_failures_total{view="top_products"} 1`,
+		`archbench_answer_duration_seconds_count{view="spend_alerts"} 0`, "go_goroutines",
+	} {
+		if !strings.Contains(body, "\n"+want) {
+			t.Errorf("the metrics lack %s", want)
+		}
+	}
+	if strings.Contains(body, "archbench_batch_runs_total") {
+		t.Error("an architecture without a batch layer shows one")
 	}
 }
 
@@ -242,21 +310,33 @@ func TestToken(t *testing.T) {
 	}
 }
 
-func FuzzParseQuery(f *testing.F) {
+// FuzzQuery sends any query string: it is answered or refused in the contract's
+// form, and what is understood survives the way back.
+func FuzzQuery(f *testing.F) {
 	f.Add("from=1&to=2&last=3&limit=4")
 	f.Add("from=-9223372036854775808")
+	f.Add("last=1;limit=%zz")
+	a := &fake{announcer: coverage.NewAnnouncer()}
+	s, err := serving.NewServer(a, "127.0.0.1:0", "", nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	h := s.Handler()
 	f.Fuzz(func(t *testing.T, raw string) {
-		values, err := url.ParseQuery(raw)
-		if err != nil {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest("GET", "http://localhost/v1/views/top_products", nil)
+		r.URL.RawQuery = raw
+		h.ServeHTTP(w, r)
+		var refusal struct{ Error string }
+		if err := json.Unmarshal(w.Body.Bytes(), &refusal); err != nil || w.Code != 200 && (w.Code != 400 || refusal.Error == "") {
+			t.Fatalf("%q: %d %s", raw, w.Code, w.Body)
+		}
+		if w.Code != 200 {
 			return
 		}
-		q, err := serving.ParseQuery(view.TopProducts, values)
-		if err != nil {
-			return
-		}
-		again, err := serving.ParseQuery(view.TopProducts, serving.EncodeQuery(q))
-		if err != nil || cmp.Diff(q, again) != "" {
-			t.Fatalf("%q: %+v became %+v, %v", raw, q, again, err)
+		again, err := serving.ParseQuery(view.TopProducts, serving.EncodeQuery(a.asked))
+		if err != nil || cmp.Diff(a.asked, again) != "" {
+			t.Fatalf("%q: %+v became %+v, %v", raw, a.asked, again, err)
 		}
 	})
 }

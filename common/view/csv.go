@@ -2,7 +2,6 @@ package view
 
 import (
 	"bufio"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
@@ -61,11 +60,11 @@ func (s Schema) WriteCSV(w io.Writer, rows []Row) error {
 	return b.Flush()
 }
 
-// ReadCSV reads what WriteCSV wrote.
+// ReadCSV reads what WriteCSV wrote. (encoding/csv would turn CR LF inside a
+// text into LF, and then a right row looks wrong.)
 func (s Schema) ReadCSV(r io.Reader) ([]Row, error) {
-	c := csv.NewReader(r)
-	c.ReuseRecord = true
-	header, err := c.Read()
+	records := &csvReader{r: bufio.NewReaderSize(r, 1<<16)}
+	header, err := records.next()
 	if err != nil {
 		return nil, fmt.Errorf("%s: read the header: %w", s.Name, err)
 	}
@@ -74,25 +73,101 @@ func (s Schema) ReadCSV(r io.Reader) ([]Row, error) {
 	}
 	var rows []Row
 	for {
-		fields, err := c.Read()
+		fields, err := records.next()
 		if errors.Is(err, io.EOF) {
 			return rows, nil
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", s.Name, err)
 		}
-		var row Row
-		num := 0
-		for i, column := range s.Columns {
-			if column.Text {
-				row.Text = strings.Clone(fields[i])
-				continue
-			}
-			if row.Num[num], err = strconv.ParseInt(fields[i], 10, 64); err != nil {
-				return nil, fmt.Errorf("%s row %d: %s is %q, not an integer", s.Name, len(rows)+1, column.Name, fields[i])
-			}
-			num++
+		row, err := s.parseCSV(fields)
+		if err != nil {
+			return nil, fmt.Errorf("%s, row %d: %w", s.Name, len(rows)+1, err)
 		}
 		rows = append(rows, row)
 	}
+}
+
+func (s Schema) parseCSV(fields []string) (r Row, err error) {
+	if len(fields) != len(s.Columns) {
+		return r, fmt.Errorf("there are %d columns, want %d", len(fields), len(s.Columns))
+	}
+	num := 0
+	for i, column := range s.Columns {
+		if column.Text {
+			r.Text = fields[i]
+			continue
+		}
+		if r.Num[num], err = strconv.ParseInt(fields[i], 10, 64); err != nil {
+			return r, fmt.Errorf("%s is %q, not an integer", column.Name, fields[i])
+		}
+		num++
+	}
+	return r, nil
+}
+
+// csvReader takes records apart, as appendField put them together.
+type csvReader struct {
+	r    *bufio.Reader
+	line int // lines read
+}
+
+// next returns the next record's fields, or io.EOF after the last.
+func (c *csvReader) next() ([]string, error) {
+	text, err := c.r.ReadString('\n')
+	if errors.Is(err, io.EOF) && text == "" {
+		return nil, io.EOF
+	}
+	c.line++
+	for err == nil && strings.Count(text, `"`)%2 == 1 { // an LF inside quotes
+		var more string
+		more, err = c.r.ReadString('\n')
+		text += more
+		c.line++
+	}
+	if errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("line %d is cut off: it does not end with LF", c.line)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("line %d: %w", c.line, err)
+	}
+	return c.fields(strings.TrimSuffix(text, "\n"))
+}
+
+func (c *csvReader) fields(text string) ([]string, error) {
+	var fields []string
+	for {
+		field, rest, more := strings.Cut(text, ",")
+		if strings.HasPrefix(text, `"`) {
+			var ok bool
+			if field, rest, more, ok = quoted(text); !ok {
+				return nil, fmt.Errorf("line %d: a quoted field is followed by more than a comma", c.line)
+			}
+		}
+		fields = append(fields, field)
+		if !more {
+			return fields, nil
+		}
+		text = rest
+	}
+}
+
+// quoted takes a quoted field off the front of text.
+func quoted(text string) (field, rest string, more, ok bool) {
+	end := 1
+	for end < len(text) && (text[end] != '"' || strings.HasPrefix(text[end:], `""`)) {
+		if text[end] == '"' {
+			end++
+		}
+		end++
+	}
+	if end >= len(text) {
+		return "", "", false, false
+	}
+	field, rest = strings.ReplaceAll(text[1:end], `""`, `"`), text[end+1:]
+	if rest == "" {
+		return field, "", false, true
+	}
+	rest, more = strings.CutPrefix(rest, ",")
+	return field, rest, more, more
 }

@@ -2,6 +2,7 @@ package view
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 )
@@ -15,14 +16,24 @@ func (s Schema) AppendJSON(dst []byte, r *Row) []byte {
 			dst = append(dst, ',')
 		}
 		if c.Text {
-			quoted, _ := json.Marshal(r.Text) // a string always marshals
-			dst = append(dst, quoted...)
+			dst = appendString(dst, r.Text)
 			continue
 		}
 		dst = strconv.AppendInt(dst, r.Num[num], 10)
 		num++
 	}
 	return append(dst, ']')
+}
+
+// appendString appends a JSON string; almost every code and country is plain.
+func appendString(dst []byte, s string) []byte {
+	for i := range len(s) {
+		if b := s[i]; b < ' ' || b > '~' || b == '"' || b == '\\' {
+			quoted, _ := json.Marshal(s) // a string always marshals
+			return append(dst, quoted...)
+		}
+	}
+	return append(append(append(dst, '"'), s...), '"')
 }
 
 // ParseJSON reads one row as AppendJSON wrote it; integers keep all 64 bits.
@@ -35,7 +46,7 @@ func (s Schema) ParseJSON(cells []json.RawMessage) (Row, error) {
 	for i, c := range s.Columns {
 		var err error
 		if c.Text {
-			err = json.Unmarshal(cells[i], &r.Text)
+			r.Text, err = parseString(cells[i])
 		} else {
 			r.Num[num], err = strconv.ParseInt(string(cells[i]), 10, 64)
 			num++
@@ -45,4 +56,14 @@ func (s Schema) ParseJSON(cells []json.RawMessage) (Row, error) {
 		}
 	}
 	return r, nil
+}
+
+// parseString reads a JSON string; null is none.
+func parseString(cell json.RawMessage) (string, error) {
+	if len(cell) == 0 || cell[0] != '"' {
+		return "", errors.New("want a string")
+	}
+	var s string
+	err := json.Unmarshal(cell, &s)
+	return s, err
 }
