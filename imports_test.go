@@ -65,6 +65,9 @@ var within = map[string][]string{
 	"eventlog/memlog":   {"eventlog"},
 	"eventlog/kafkalog": {"eventlog"},
 	"eventlog/logtest":  {"eventlog"},
+
+	"eventlog/kafkalog/kafkalogtest": {"eventlog", "eventlog/kafkalog", "eventlog/logtest"},
+
 	"stream":            {"event", "view"},
 	"batch":             {"event", "view", "duck"},
 	"oracle":            {"event", "coverage", "view"},

@@ -12,7 +12,7 @@ import (
 
 	"archbench/common/eventlog"
 	"archbench/common/eventlog/kafkalog"
-	"archbench/common/eventlog/logtest"
+	"archbench/common/eventlog/kafkalog/kafkalogtest"
 	broker "archbench/testcontainers"
 	"archbench/testcontainers/brokertest"
 )
@@ -62,12 +62,11 @@ func TestLogOnEmbedded(t *testing.T) {
 	if b.Info().Real() {
 		t.Error("an embedded broker passes for Kafka")
 	}
-	logtest.Run(t, func(t *testing.T) logtest.Backend { return open(t, b.Bootstrap()) })
+	kafkalogtest.Run(t, b.Bootstrap())
 }
 
 func TestLogOnKafka(t *testing.T) {
-	bootstrap := brokertest.Bootstrap(t)
-	logtest.Run(t, func(t *testing.T) logtest.Backend { return open(t, bootstrap) })
+	kafkalogtest.Run(t, brokertest.Bootstrap(t))
 }
 
 // A killed broker comes back with its data, and a cursor and a writer go on by

@@ -80,7 +80,8 @@ var (
 )
 
 // PositionError means that a position is not in the log any more: the head was
-// removed (retention) or the log was cut or made anew.
+// removed (retention) or the log was cut or made anew. A position between Start
+// and End belongs to a topic that was deleted; another one has its name now.
 type PositionError struct {
 	Topic      string
 	Partition  int
@@ -95,6 +96,10 @@ func (e *PositionError) Error() string {
 	if e.Below() {
 		return fmt.Sprintf("%s partition %d: offset %d is gone, the log now starts at %d (retention removed what was not yet read): "+
 			"start over with an empty data directory and a topic that still has its history", e.Topic, e.Partition, e.Position, e.Start)
+	}
+	if e.Position <= e.End {
+		return fmt.Sprintf("%s partition %d: the topic was deleted and made anew while offset %d of the old one was to be read: "+
+			"use a new data directory or restore the topic", e.Topic, e.Partition, e.Position)
 	}
 	return fmt.Sprintf("%s partition %d: offset %d was committed but the log ends at %d (the topic was recreated or cut): "+
 		"use a new data directory or restore the topic", e.Topic, e.Partition, e.Position, e.End)

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kadm"
 
 	"archbench/common/eventlog"
 )
@@ -23,6 +25,11 @@ const (
 
 // Open implements eventlog.Log.
 func (l *Log) Open(ctx context.Context, topic string, partition int, offset int64) (eventlog.Cursor, error) {
+	at := place{topic, partition}
+	_, id, err := l.leader(ctx, at)
+	if err != nil {
+		return nil, err
+	}
 	start, end, err := l.Bounds(ctx, topic, partition)
 	if err != nil {
 		return nil, err
@@ -30,65 +37,151 @@ func (l *Log) Open(ctx context.Context, topic string, partition int, offset int6
 	if offset < start || offset > end {
 		return nil, &eventlog.PositionError{Topic: topic, Partition: partition, Position: offset, Start: start, End: end}
 	}
-	return &cursor{log: l, place: place{topic, partition}, at: offset}, nil
+	c := &cursor{log: l, place: at, id: id, at: offset}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.life.Err() != nil {
+		return nil, eventlog.ErrClosed
+	}
+	l.cursors[c] = struct{}{}
+	return c, nil
 }
 
 type cursor struct {
 	log *Log
 	place
-	at      int64       // the next offset to deliver
-	conn    *kafka.Conn // nil: to be dialled
+	id      kadm.TopicID
+	at      int64 // the next offset to deliver
 	records []eventlog.Record
 	arena   []byte // values of the batch at hand
 	// whole makes the next fetch read messages whole: it holds a value that does
 	// not fit the buffer, which ends a fetch by values.
 	whole bool
+	gone  lasting // the cluster says that the topic does not exist
+	stuck lasting // the broker answers, but not so that anything can be read
+
+	mu     sync.Mutex  // guards what Close shares with Next
+	conn   *kafka.Conn // nil: to be dialled
+	closed bool
 }
 
 // Next implements eventlog.Cursor.
 func (c *cursor) Next(ctx context.Context) ([]eventlog.Record, error) {
 	for {
-		if err := ctx.Err(); err != nil {
+		if err := c.over(ctx); err != nil {
 			return nil, err
 		}
 		err := c.fetch(ctx)
-		switch {
+		switch over := c.over(ctx); {
 		case len(c.records) > 0:
 			return c.records, nil // what went wrong behind them shows on the next call
 		case err == nil:
+			c.gone, c.stuck = lasting{}, lasting{}
 			continue
-		case ctx.Err() != nil:
-			return nil, ctx.Err()
-		case errors.Is(err, eventlog.ErrClosed), errors.As(err, new(*eventlog.PositionError)), errors.Is(err, eventlog.ErrUnknownTopic):
+		case over != nil:
+			return nil, over
+		case errors.Is(err, eventlog.ErrUnknownTopic) && c.gone.shorterThan(believeGone):
+		case final(err), errors.As(err, new(*readError)) && !c.stuck.shorterThan(giveUp):
 			return nil, err
 		}
-		if err := pause(ctx, backoff); err != nil {
-			return nil, err
-		}
+		_ = pause(ctx, backoff) // an end that comes meanwhile shows above
 	}
 }
+
+// over says why the cursor has ended, if it has.
+func (c *cursor) over(ctx context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return eventlog.ErrClosed
+	}
+	return ctx.Err()
+}
+
+// readError is a failure on a connection that could be made.
+type readError struct {
+	place
+	at  int64
+	err error
+}
+
+func (e *readError) Error() string {
+	return fmt.Sprintf("read %s partition %d from offset %d: %v", e.topic, e.partition, e.at, e.err)
+}
+
+func (e *readError) Unwrap() error { return e.err }
 
 // fetch reads one batch into c.records. A connection that failed is dropped.
 func (c *cursor) fetch(ctx context.Context) error {
 	c.records, c.arena = c.records[:0], c.arena[:0]
-	if c.conn == nil {
-		conn, err := c.log.dial(ctx, c.place)
-		if err != nil {
-			return c.orUnknown(ctx, err)
-		}
-		c.conn = conn
+	conn, err := c.connect(ctx)
+	if err != nil {
+		return err
 	}
-	conn := c.conn
 	stop := context.AfterFunc(ctx, func() { conn.Close() }) // ends a fetch that waits
-	defer stop()
-	if _, err := conn.Seek(c.at, kafka.SeekAbsolute|kafka.SeekDontCheck); err != nil {
-		return c.drop(fmt.Errorf("seek: %w", err))
+	err = c.read(conn)
+	alive := stop()
+	switch {
+	case alive && (err == nil || errors.Is(err, kafka.RequestTimedOut)):
+		return nil
+	case alive && errors.Is(err, io.ErrShortBuffer):
+		c.whole = true
+		return nil
 	}
-	if err := conn.SetReadDeadline(time.Now().Add(maxWait + answerTimeout)); err != nil {
-		return c.drop(fmt.Errorf("set the deadline: %w", err))
+	c.drop()
+	if errors.Is(err, kafka.OffsetOutOfRange) {
+		err = c.outOfRange(ctx)
 	}
-	batch := conn.ReadBatchWith(kafka.ReadBatchConfig{MinBytes: 1, MaxBytes: maxFetch, MaxWait: maxWait})
-	var err error
+	if err == nil || errors.As(err, new(*eventlog.PositionError)) {
+		return err
+	}
+	return &readError{c.place, c.at, err}
+}
+
+// connect returns the connection, dialled anew after a failure. A topic that was
+// deleted and made again has other records at the same offsets, so it is refused.
+func (c *cursor) connect(ctx context.Context) (*kafka.Conn, error) {
+	c.mu.Lock()
+	conn := c.conn
+	c.mu.Unlock()
+	if conn != nil {
+		return conn, nil
+	}
+	ctx, done := c.log.until(ctx)
+	defer done()
+	p, id, err := c.log.leader(ctx, c.place)
+	if err != nil {
+		return nil, err
+	}
+	if id != c.id {
+		return nil, c.madeAnew(ctx)
+	}
+	if conn, err = c.log.dial(ctx, p); err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, errors.Join(eventlog.ErrClosed, conn.Close())
+	}
+	c.conn = conn
+	return conn, nil
+}
+
+// madeAnew says that the topic being read is another one now.
+func (c *cursor) madeAnew(ctx context.Context) error {
+	start, end, err := c.log.Bounds(ctx, c.topic, c.partition)
+	if err != nil {
+		return err
+	}
+	return &eventlog.PositionError{Topic: c.topic, Partition: c.partition, Position: c.at, Start: start, End: end}
+}
+
+func (c *cursor) read(conn *kafka.Conn) error {
+	batch, err := fetchAt(conn, c.at, maxFetch)
+	if err != nil {
+		return err
+	}
 	if c.whole {
 		err = c.readWhole(batch)
 	} else {
@@ -97,16 +190,18 @@ func (c *cursor) fetch(ctx context.Context) error {
 	if closing := batch.Close(); err == nil {
 		err = closing
 	}
-	switch {
-	case err == nil, errors.Is(err, kafka.RequestTimedOut):
-		return nil
-	case errors.Is(err, io.ErrShortBuffer):
-		c.whole = true
-		return nil
-	case errors.Is(err, kafka.OffsetOutOfRange):
-		return c.outOfRange(ctx)
+	return err
+}
+
+// fetchAt asks for records from an offset on.
+func fetchAt(conn *kafka.Conn, offset int64, bytes int) (*kafka.Batch, error) {
+	if _, err := conn.Seek(offset, kafka.SeekAbsolute|kafka.SeekDontCheck); err != nil {
+		return nil, fmt.Errorf("seek: %w", err)
 	}
-	return c.drop(err)
+	if err := conn.SetReadDeadline(time.Now().Add(maxWait + answerTimeout)); err != nil {
+		return nil, fmt.Errorf("set the deadline: %w", err)
+	}
+	return conn.ReadBatchWith(kafka.ReadBatchConfig{MinBytes: 1, MaxBytes: bytes, MaxWait: maxWait}), nil
 }
 
 // readValues reads the values alone, which is three times as fast as messages.
@@ -165,70 +260,33 @@ func (c *cursor) outOfRange(ctx context.Context) error {
 	if c.at < start || c.at > end {
 		return &eventlog.PositionError{Topic: c.topic, Partition: c.partition, Position: c.at, Start: start, End: end}
 	}
-	return c.drop(kafka.OffsetOutOfRange) // a leader that lags behind: ask again
+	return fmt.Errorf("the broker refuses an offset of [%d, %d]", start, end) // a leader that lags behind: ask again
 }
 
-// orUnknown tells a topic that is gone from a leader that cannot be reached.
-func (c *cursor) orUnknown(ctx context.Context, err error) error {
-	if _, gone := c.log.Partitions(ctx, c.topic); errors.Is(gone, eventlog.ErrUnknownTopic) {
-		return gone
-	}
-	return err
-}
-
-func (c *cursor) drop(err error) error {
+func (c *cursor) drop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.conn != nil {
 		c.conn.Close() // the error that counts is the one at hand
 		c.conn = nil
 	}
-	return err
 }
 
-// Close implements eventlog.Cursor.
+// Close implements eventlog.Cursor. A Next that waits ends with ErrClosed.
 func (c *cursor) Close() error {
+	c.log.mu.Lock()
+	delete(c.log.cursors, c)
+	c.log.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
 	if c.conn == nil {
 		return nil
 	}
-	err := c.conn.Close()
+	conn := c.conn
 	c.conn = nil
-	return err
-}
-
-// Fetch implements eventlog.Log.
-func (l *Log) Fetch(ctx context.Context, topic string, partition int, offset int64) (eventlog.Record, error) {
-	start, end, err := l.Bounds(ctx, topic, partition)
-	if err != nil {
-		return eventlog.Record{}, err
+	if err := conn.Close(); err != nil {
+		return fmt.Errorf("close the connection to %s partition %d: %w", c.topic, c.partition, err)
 	}
-	if offset < start || offset >= end {
-		return eventlog.Record{}, &eventlog.PositionError{Topic: topic, Partition: partition, Position: offset, Start: start, End: end}
-	}
-	conn, err := l.dial(ctx, place{topic, partition})
-	if err != nil {
-		return eventlog.Record{}, err
-	}
-	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	if _, err := conn.Seek(offset, kafka.SeekAbsolute|kafka.SeekDontCheck); err != nil {
-		return eventlog.Record{}, fmt.Errorf("seek: %w", err)
-	}
-	if err := conn.SetReadDeadline(time.Now().Add(maxWait + answerTimeout)); err != nil {
-		return eventlog.Record{}, fmt.Errorf("set the deadline: %w", err)
-	}
-	batch := conn.ReadBatchWith(kafka.ReadBatchConfig{MinBytes: 1, MaxBytes: maxFetch, MaxWait: maxWait})
-	defer batch.Close()
-	for {
-		m, err := batch.ReadMessage()
-		if err != nil {
-			return eventlog.Record{}, fmt.Errorf("fetch %s partition %d offset %d: %w", topic, partition, offset, err)
-		}
-		if m.Offset < offset {
-			continue
-		}
-		r := eventlog.Record{Offset: m.Offset, Key: m.Key, Value: m.Value}
-		for _, h := range m.Headers {
-			r.Headers = append(r.Headers, eventlog.Header{Key: h.Key, Value: h.Value})
-		}
-		return r, nil
-	}
+	return nil
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/segmentio/kafka-go/sasl/plain"
 	"github.com/segmentio/kafka-go/sasl/scram"
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	kgoplain "github.com/twmb/franz-go/pkg/sasl/plain"
 	kgoscram "github.com/twmb/franz-go/pkg/sasl/scram"
@@ -34,23 +33,32 @@ const (
 	dialTimeout = 5 * time.Second
 	// answerTimeout bounds the wait for a broker's answer beyond what it was told to wait.
 	answerTimeout = 15 * time.Second
-	// backoff is the pause before a failed connection is tried again.
+	// backoff is the pause before what failed is tried again.
 	backoff = 100 * time.Millisecond
-	// giveUpWriting is how long a write is tried again.
-	giveUpWriting = 60 * time.Second
+	// giveUp is how long a write, or the fetch of one record, is tried again.
+	giveUp = 60 * time.Second
+	// giveUpAsking is how long a question to the cluster is tried again.
+	giveUpAsking = 10 * time.Second
+	// believeGone is how long a cluster has to say that a topic in use does not
+	// exist: a broker that has just started may not know it yet.
+	believeGone = time.Second
+	// metadataAge is how old an answer about topics may be; the client's default of 5 s would hide a change.
+	metadataAge = 10 * time.Millisecond
 )
 
 // Log implements eventlog.Log and eventlog.Admin on a Kafka cluster.
 type Log struct {
-	config Config
 	dialer *kafka.Dialer
 	client *kgo.Client
 	admin  *kadm.Client
+	life   context.Context // ends with Close
+	end    context.CancelFunc
 
-	mu      sync.Mutex
-	writers map[place]*writer
-	closed  chan struct{}
-	once    sync.Once
+	mu       sync.Mutex
+	widths   map[string]int // partitions of the topics written to
+	writers  map[place]*line
+	fetchers map[place]*line
+	cursors  map[*cursor]struct{}
 }
 
 type place struct {
@@ -60,11 +68,15 @@ type place struct {
 
 // Open connects to a cluster and fails if no broker answers within ten seconds.
 func Open(ctx context.Context, c Config) (*Log, error) {
-	mechanism, option, err := c.sasl()
+	if len(c.Bootstrap) == 0 {
+		return nil, errors.New("no Kafka broker is named: give at least one address as HOST:PORT")
+	}
+	mechanism, options, err := c.sasl()
 	if err != nil {
 		return nil, err
 	}
-	options := append(option, kgo.SeedBrokers(c.Bootstrap...), kgo.RetryTimeout(10*time.Second), kgo.DialTimeout(dialTimeout))
+	options = append(options, kgo.SeedBrokers(c.Bootstrap...), kgo.DialTimeout(dialTimeout), kgo.MetadataMinAge(metadataAge),
+		kgo.RetryTimeout(giveUpAsking), kgo.RequestRetries(int(giveUpAsking/backoff)), kgo.RetryBackoffFn(func(int) time.Duration { return backoff }))
 	if c.TLS != nil {
 		options = append(options, kgo.DialTLSConfig(c.TLS))
 	}
@@ -72,17 +84,19 @@ func Open(ctx context.Context, c Config) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configure the Kafka client: %w", err)
 	}
-	l := &Log{
-		config: c, client: client, admin: kadm.NewClient(client), writers: map[place]*writer{}, closed: make(chan struct{}),
-		dialer: &kafka.Dialer{ClientID: "archbench", Timeout: dialTimeout, DualStack: true, TLS: c.TLS, SASLMechanism: mechanism},
-	}
-	answer, cancel := context.WithTimeout(ctx, 10*time.Second)
+	answer, cancel := context.WithTimeout(ctx, giveUpAsking)
 	defer cancel()
-	if _, err := l.admin.BrokerMetadata(answer); err != nil {
+	admin := kadm.NewClient(client)
+	if _, err := admin.BrokerMetadata(answer); err != nil {
 		client.Close()
 		return nil, fmt.Errorf("no Kafka broker answers at %s: %w", strings.Join(c.Bootstrap, ","), err)
 	}
-	return l, nil
+	life, end := context.WithCancel(context.Background())
+	return &Log{
+		dialer: &kafka.Dialer{ClientID: "archbench", Timeout: dialTimeout, DualStack: true, TLS: c.TLS, SASLMechanism: mechanism},
+		client: client, admin: admin, life: life, end: end,
+		widths: map[string]int{}, writers: map[place]*line{}, fetchers: map[place]*line{}, cursors: map[*cursor]struct{}{},
+	}, nil
 }
 
 func (c Config) sasl() (sasl.Mechanism, []kgo.Opt, error) {
@@ -101,153 +115,49 @@ func (c Config) sasl() (sasl.Mechanism, []kgo.Opt, error) {
 	return nil, nil, fmt.Errorf("unknown SASL mechanism %q: it may be PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", c.Mechanism)
 }
 
-// Partitions implements eventlog.Log. It asks the cluster every time.
-func (l *Log) Partitions(ctx context.Context, topic string) (int, error) {
-	details, err := l.admin.ListTopics(ctx, topic)
-	if err != nil {
-		return 0, fmt.Errorf("metadata of %s: %w", topic, err)
-	}
-	d := details[topic]
-	if errors.Is(d.Err, kerr.UnknownTopicOrPartition) || d.Err == nil && len(d.Partitions) == 0 {
-		return 0, fmt.Errorf("topic %s: %w", topic, eventlog.ErrUnknownTopic)
-	}
-	return len(d.Partitions), d.Err
-}
-
-// Bounds implements eventlog.Log.
-func (l *Log) Bounds(ctx context.Context, topic string, partition int) (start, end int64, err error) {
-	find := func(list func(context.Context, ...string) (kadm.ListedOffsets, error)) (int64, error) {
-		all, err := list(ctx, topic)
-		if err != nil {
-			return 0, fmt.Errorf("offsets of %s: %w", topic, err)
-		}
-		o, ok := all.Lookup(topic, int32(partition))
-		if !ok || errors.Is(o.Err, kerr.UnknownTopicOrPartition) {
-			return 0, fmt.Errorf("offsets of %s partition %d: %w", topic, partition, eventlog.ErrUnknownTopic)
-		}
-		return o.Offset, o.Err
-	}
-	if start, err = find(l.admin.ListStartOffsets); err != nil {
-		return 0, 0, err
-	}
-	end, err = find(l.admin.ListEndOffsets)
-	return start, end, err
-}
-
-// Create implements eventlog.Admin.
-func (l *Log) Create(ctx context.Context, partitions int, topics ...string) error {
-	unlimited, remove := "-1", "delete"
-	configs := map[string]*string{"retention.ms": &unlimited, "retention.bytes": &unlimited, "cleanup.policy": &remove}
-	answers, err := l.admin.CreateTopics(ctx, int32(partitions), -1, configs, topics...)
-	if err != nil {
-		return fmt.Errorf("create topics: %w", err)
-	}
-	for _, a := range answers.Sorted() {
-		switch {
-		case errors.Is(a.Err, kerr.TopicAlreadyExists):
-			return fmt.Errorf("create topic %s: %w", a.Topic, eventlog.ErrTopicExists)
-		case a.Err != nil:
-			return fmt.Errorf("create topic %s: %w %s", a.Topic, a.Err, a.ErrMessage)
-		}
-	}
-	return l.awaitLeaders(ctx, partitions, topics)
-}
-
-// awaitLeaders returns when every partition can be written: a cluster answers
-// before it has spread the news.
-func (l *Log) awaitLeaders(ctx context.Context, partitions int, topics []string) error {
-	for {
-		details, err := l.admin.ListTopics(ctx, topics...)
-		ready := err == nil
-		for _, t := range topics {
-			ready = ready && details[t].Err == nil && len(details[t].Partitions) == partitions
-			for _, p := range details[t].Partitions {
-				ready = ready && p.Err == nil && p.Leader >= 0
-			}
-		}
-		if ready {
-			return nil
-		}
-		if err := pause(ctx, 10*time.Millisecond); err != nil {
-			return fmt.Errorf("wait for leaders of %s: %w", strings.Join(topics, ", "), err)
-		}
-	}
-}
-
-// Truncate implements eventlog.Admin.
-func (l *Log) Truncate(ctx context.Context, topic string, partition int, offset int64) error {
-	var offsets kadm.Offsets
-	offsets.AddOffset(topic, int32(partition), offset, -1)
-	answers, err := l.admin.DeleteRecords(ctx, offsets)
-	if err == nil {
-		err = answers.Error()
-	}
-	if err != nil {
-		return fmt.Errorf("delete the records of %s partition %d below %d: %w", topic, partition, offset, err)
-	}
-	return nil
-}
-
-// Delete implements eventlog.Admin.
-func (l *Log) Delete(ctx context.Context, topics ...string) error {
+// Close implements eventlog.Log. Cursors that wait and writes under way end with ErrClosed.
+func (l *Log) Close() error {
 	l.mu.Lock()
-	for _, t := range topics { // connections to a topic that is made anew would be stale
-		for at, w := range l.writers {
-			if at.topic == t {
-				w.close()
-				delete(l.writers, at)
-			}
+	if l.life.Err() != nil {
+		l.mu.Unlock()
+		return nil
+	}
+	l.end()
+	var cursors []*cursor
+	for c := range l.cursors {
+		cursors = append(cursors, c)
+	}
+	var lines []*line
+	for _, those := range []map[place]*line{l.writers, l.fetchers} {
+		for _, n := range those {
+			lines = append(lines, n)
 		}
 	}
 	l.mu.Unlock()
-	answers, err := l.admin.DeleteTopics(ctx, topics...)
-	if err != nil {
-		return fmt.Errorf("delete topics: %w", err)
-	}
-	for _, a := range answers.Sorted() {
-		if errors.Is(a.Err, kerr.UnknownTopicOrPartition) {
-			return fmt.Errorf("delete topic %s: %w", a.Topic, eventlog.ErrUnknownTopic)
-		}
-		if a.Err != nil {
-			return fmt.Errorf("delete topic %s: %w", a.Topic, a.Err)
-		}
-	}
-	return nil
-}
-
-// Close implements eventlog.Log.
-func (l *Log) Close() error {
-	l.once.Do(func() {
-		close(l.closed)
-		l.client.Close()
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		for _, w := range l.writers {
-			w.close()
-		}
-	})
-	return nil
-}
-
-// dial connects to the partition's leader.
-func (l *Log) dial(ctx context.Context, at place) (*kafka.Conn, error) {
-	select {
-	case <-l.closed:
-		return nil, eventlog.ErrClosed
-	default:
-	}
+	l.client.Close()
 	var errs []error
-	for _, address := range l.config.Bootstrap {
-		conn, err := l.dialer.DialLeader(ctx, "tcp", address, at.topic, at.partition)
-		if err == nil {
-			return conn, nil
-		}
-		errs = append(errs, err)
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
+	for _, c := range cursors {
+		errs = append(errs, c.Close())
 	}
-	return nil, fmt.Errorf("connect to the leader of %s partition %d: %w", at.topic, at.partition, errors.Join(errs...))
+	for _, n := range lines {
+		n.close()
+	}
+	return errors.Join(errs...)
+}
+
+// until derives a context that also ends with the log.
+func (l *Log) until(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(l.life, cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
+// orClosed says ErrClosed for a failure that closing the log brought about.
+func (l *Log) orClosed(err error) error {
+	if err != nil && l.life.Err() != nil {
+		return eventlog.ErrClosed
+	}
+	return err
 }
 
 func pause(ctx context.Context, d time.Duration) error {

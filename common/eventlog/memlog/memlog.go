@@ -36,6 +36,9 @@ func New() *Log { return &Log{topics: map[string][]*partition{}} }
 func (l *Log) Create(_ context.Context, partitions int, topics ...string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.closed {
+		return eventlog.ErrClosed
+	}
 	for _, t := range topics {
 		if _, ok := l.topics[t]; ok {
 			return fmt.Errorf("create topic %s: %w", t, eventlog.ErrTopicExists)
@@ -53,7 +56,13 @@ func (l *Log) Create(_ context.Context, partitions int, topics ...string) error 
 func (l *Log) Delete(_ context.Context, topics ...string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.closed {
+		return eventlog.ErrClosed
+	}
 	for _, t := range topics {
+		if _, ok := l.topics[t]; !ok {
+			return fmt.Errorf("delete topic %s: %w", t, eventlog.ErrUnknownTopic)
+		}
 		for _, p := range l.topics[t] {
 			p.deleted = true
 			p.wake()
@@ -93,6 +102,9 @@ func (l *Log) Truncate(_ context.Context, topic string, part int, offset int64) 
 func (l *Log) Partitions(_ context.Context, topic string) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.closed {
+		return 0, eventlog.ErrClosed
+	}
 	ps, ok := l.topics[topic]
 	if !ok {
 		return 0, fmt.Errorf("topic %s: %w", topic, eventlog.ErrUnknownTopic)
@@ -122,16 +134,21 @@ func (l *Log) Append(_ context.Context, topic string, records ...eventlog.Record
 	if !ok {
 		return fmt.Errorf("append to %s: %w", topic, eventlog.ErrUnknownTopic)
 	}
+	grown := make([]bool, len(ps))
 	for _, r := range records {
-		p := ps[eventlog.Partition(r.Key, len(ps))]
+		n := eventlog.Partition(r.Key, len(ps))
+		p := ps[n]
+		grown[n] = true
 		kept := eventlog.Record{Offset: p.end(), Key: bytes.Clone(r.Key), Value: bytes.Clone(r.Value)}
 		for _, h := range r.Headers {
 			kept.Headers = append(kept.Headers, eventlog.Header{Key: h.Key, Value: bytes.Clone(h.Value)})
 		}
 		p.records = append(p.records, kept)
 	}
-	for _, p := range ps {
-		p.wake()
+	for n, p := range ps {
+		if grown[n] {
+			p.wake()
+		}
 	}
 	return nil
 }
@@ -243,7 +260,11 @@ func (c *cursor) take() ([]eventlog.Record, <-chan struct{}, error) {
 	case c.log.closed:
 		return nil, nil, eventlog.ErrClosed
 	case p.deleted:
-		return nil, nil, fmt.Errorf("topic %s: %w", c.topic, eventlog.ErrUnknownTopic)
+		anew, err := c.log.find(c.topic, c.number)
+		if err != nil {
+			return nil, nil, err
+		}
+		return nil, nil, &eventlog.PositionError{Topic: c.topic, Partition: c.number, Position: c.at, Start: anew.start, End: anew.end()}
 	case c.at < p.start:
 		return nil, nil, &eventlog.PositionError{Topic: c.topic, Partition: c.number, Position: c.at, Start: p.start, End: p.end()}
 	}
