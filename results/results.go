@@ -116,11 +116,18 @@ type Measurement struct {
 	FreshnessUS *Percentiles `json:"freshness_us,omitempty"`
 	AgeUS       *Percentiles `json:"age_us,omitempty"`
 	AnswerUS    *Percentiles `json:"answer_us,omitempty"`
+	AlertUS     *Percentiles `json:"alert_us,omitempty"`
+	Window      *Window      `json:"window,omitempty"`
 	Divergence  *Divergence  `json:"divergence,omitempty"`
-	Throughput  *Throughput  `json:"throughput,omitempty"`
-	Reprocess   *Reprocess   `json:"reprocess,omitempty"`
-	Batches     *Batches     `json:"batches,omitempty"`
-	Cost        *Cost        `json:"cost,omitempty"`
+	// PolicyDivergence is against the policy's own definitions, where these are not the exact ones.
+	PolicyDivergence *Divergence    `json:"policy_divergence,omitempty"`
+	DistinctError    *DistinctError `json:"distinct_error,omitempty"`
+
+	Throughput *Throughput `json:"throughput,omitempty"`
+	Reprocess  *Reprocess  `json:"reprocess,omitempty"`
+	Recovery   *Recovery   `json:"recovery,omitempty"`
+	Batches    *Batches    `json:"batches,omitempty"`
+	Cost       *Cost       `json:"cost,omitempty"`
 }
 
 // Load is what was sent.
@@ -128,8 +135,35 @@ type Load struct {
 	OfferedPerS    float64      `json:"offered_per_s,omitempty"` // of the live part
 	AchievedPerS   float64      `json:"achieved_per_s,omitempty"`
 	Events         int64        `json:"events"`  // both topics, history included
-	History        int64        `json:"history"` // of them, there before the architecture or the window began
+	History        int64        `json:"history"` // of them, there before the architecture was started
+	Duplicates     int64        `json:"duplicates"`
+	Late           int64        `json:"late"`
+	Poison         int64        `json:"poison"`
 	GeneratorLagUS *Percentiles `json:"generator_lag_us,omitempty"`
+}
+
+// Window bounds the intended times of the events that freshness and age are
+// about, and of the reads of age and answer, µs since the epoch: [from, to).
+type Window struct {
+	FromUS int64 `json:"from_us"`
+	ToUS   int64 `json:"to_us"`
+}
+
+// DistinctError is the relative error of distinct_customers under bounded.
+type DistinctError struct {
+	P50 float64 `json:"p50"`
+	P99 float64 `json:"p99"`
+	Max float64 `json:"max"`
+}
+
+// Recovery is what faults did.
+type Recovery struct {
+	Faults     int64 `json:"faults"`
+	DownUS     int64 `json:"down_us"`
+	CaughtUpUS int64 `json:"caught_up_us"`
+	Lost       int64 `json:"lost"`
+	Duplicated int64 `json:"duplicated"`
+	WentBack   int64 `json:"coverage_went_back"`
 }
 
 // Divergence counts rows that differ from the truth at the answers' own coverage.
@@ -212,9 +246,10 @@ type Reprocess struct {
 	EventsPerS           float64 `json:"events_per_s"`
 	FreshnessP99BeforeUS *int64  `json:"freshness_p99_before_us,omitempty"`
 	FreshnessP99DuringUS *int64  `json:"freshness_p99_during_us,omitempty"`
-	CPUS                 float64 `json:"cpu_s"`
-	RSSPeakBytes         int64   `json:"rss_peak_bytes"`
-	DiskBytes            int64   `json:"disk_bytes"`
+	// The process's costs, from the request to the switch; absent where it is not ours.
+	CPUS         *float64 `json:"cpu_s,omitempty"`
+	RSSPeakBytes *int64   `json:"rss_peak_bytes,omitempty"`
+	DiskBytes    *int64   `json:"disk_bytes,omitempty"`
 }
 
 // Batches are the runs of a batch layer or the commits inside the window.
@@ -229,6 +264,8 @@ type Cost struct {
 	CPUSPerMillion float64 `json:"cpu_s_per_million"` // per million events
 	RSSPeakBytes   int64   `json:"rss_peak_bytes"`
 	DiskBytes      int64   `json:"disk_bytes"`
+	// BrokerReadBytes is what the broker sent to it, where that can be told.
+	BrokerReadBytes *int64 `json:"broker_read_bytes,omitempty"`
 }
 
 // Write writes result.json into a run's directory, checked against the schema.

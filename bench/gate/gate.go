@@ -22,9 +22,11 @@ type Facts struct {
 	Offered      float64              // events per second
 	Achieved     float64
 	StealPercent float64
-	Never        int64 // events of the window that were never covered
-	Scheduled    int64 // reads
-	Read         int64
+	Events       *int64 // of the window; nil: there is no window
+	Never        int64  // of them, never covered
+	WentBack     int64  // announcements that covered less than the one before, without a crash
+	Scheduled    int64  // reads that fell due
+	Answered     int64  // of them
 	// Lambda says which count of batches is demanded; Batches is nil where none is.
 	Lambda  bool
 	Batches *int64
@@ -48,11 +50,17 @@ func Check(f Facts) []string {
 	if f.StealPercent > maxSteal {
 		fail("the machine's host took %.1f %% of the processors' time, more than %.0f %%", f.StealPercent, maxSteal)
 	}
+	if f.Events != nil && *f.Events == 0 {
+		fail("no event fell into the window: the source ended before it began")
+	}
 	if f.Never > 0 {
 		fail("%d events were never covered", f.Never)
 	}
-	if f.Scheduled > 0 && float64(f.Read) < leastReadShare*float64(f.Scheduled) {
-		fail("the readers starved: %d of %d reads were answered", f.Read, f.Scheduled)
+	if f.WentBack > 0 {
+		fail("coverage went back %d times although nothing crashed", f.WentBack)
+	}
+	if f.Scheduled > 0 && float64(f.Answered) < leastReadShare*float64(f.Scheduled) {
+		fail("the readers starved: %d of %d reads were answered", f.Answered, f.Scheduled)
 	}
 	if f.Batches != nil {
 		least := int64(leastCommits)

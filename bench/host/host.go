@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -64,42 +65,80 @@ func Part() (results.CPUSets, error) {
 			all = append(all, cpu)
 		}
 	}
+	return split(all), nil
+}
+
+func split(all []int) results.CPUSets {
 	if len(all) < 2 {
-		return results.CPUSets{Harness: all, Architecture: all, SharedCPU: true}, nil
+		return results.CPUSets{Harness: all, Architecture: all, SharedCPU: true}
 	}
-	return results.CPUSets{Harness: all[:len(all)/2], Architecture: all[len(all)/2:]}, nil
+	return results.CPUSets{Harness: all[:len(all)/2], Architecture: all[len(all)/2:]}
+}
+
+// All are the processors of both sides.
+func All(s results.CPUSets) []int {
+	if s.SharedCPU {
+		return s.Harness
+	}
+	return slices.Concat(s.Harness, s.Architecture)
 }
 
 // Restrict puts every thread of this process on the processors; threads that
-// come later inherit it.
+// come later inherit it. The scheduler gets one place more than processors, so
+// that the kernel can let what was woken run beside what computes.
 func Restrict(cpus []int) error {
 	var set unix.CPUSet
 	for _, c := range cpus {
 		set.Set(c)
 	}
+	for { // a thread that was not restricted yet may have started another
+		changed, err := restrictThreads(&set)
+		if err != nil {
+			return fmt.Errorf("restrict this process to processors %v: %w", cpus, err)
+		}
+		if !changed {
+			break
+		}
+	}
+	runtime.GOMAXPROCS(len(cpus) + 1)
+	return nil
+}
+
+// restrictThreads reports whether any thread was elsewhere.
+func restrictThreads(want *unix.CPUSet) (changed bool, err error) {
 	tasks, err := os.ReadDir("/proc/self/task")
 	if err != nil {
-		return fmt.Errorf("list the threads of this process: %w", err)
+		return false, err
 	}
 	for _, t := range tasks {
 		tid, err := strconv.Atoi(t.Name())
 		if err != nil {
 			continue
 		}
-		if err := unix.SchedSetaffinity(tid, &set); err != nil && err != unix.ESRCH {
-			return fmt.Errorf("restrict thread %d to processors %v: %w", tid, cpus, err)
+		var is unix.CPUSet
+		if err := unix.SchedGetaffinity(tid, &is); err == nil && is == *want {
+			continue
 		}
+		if err := unix.SchedSetaffinity(tid, want); err != nil && err != unix.ESRCH {
+			return false, fmt.Errorf("thread %d: %w", tid, err)
+		}
+		changed = true
 	}
-	return nil
+	return changed, nil
 }
 
 // Ticks are processor times since boot, in the kernel's ticks.
 type Ticks struct{ Total, Steal int64 }
 
 // ReadTicks reads the processors' times.
-func ReadTicks() (Ticks, error) {
-	fields := strings.Fields(line("/proc/stat", "cpu "))
+func ReadTicks() (Ticks, error) { return parseTicks(line("/proc/stat", "cpu ")) }
+
+func parseTicks(line string) (Ticks, error) {
+	fields := strings.Fields(line)
 	var t Ticks
+	if len(fields) < 9 {
+		return t, fmt.Errorf("read processor times: /proc/stat says %q", line)
+	}
 	for i, f := range fields {
 		n, err := strconv.ParseInt(f, 10, 64)
 		if i == 0 || i > 8 { // the name; guest times are counted in user time already
@@ -117,12 +156,19 @@ func ReadTicks() (Ticks, error) {
 }
 
 // StealPercent is the share of the time since began that the machine's host took away.
-func StealPercent(began Ticks) float64 {
+func StealPercent(began Ticks) (float64, error) {
 	now, err := ReadTicks()
-	if err != nil || now.Total == began.Total {
+	if err != nil {
+		return 0, err
+	}
+	return now.stolenSince(began), nil
+}
+
+func (t Ticks) stolenSince(began Ticks) float64 {
+	if t.Total <= began.Total {
 		return 0
 	}
-	return 100 * float64(now.Steal-began.Steal) / float64(now.Total-began.Total)
+	return 100 * float64(t.Steal-began.Steal) / float64(t.Total-began.Total)
 }
 
 // DiskBytes is what a folder's files take.

@@ -1,115 +1,147 @@
 package ledger
 
 import (
+	"context"
 	"fmt"
-	"time"
 
 	"archbench/bench/load"
-	"archbench/bench/stats"
 	"archbench/common/coverage"
-	"archbench/common/serving"
+	"archbench/common/eventlog"
 )
 
-// Freshness is how old events were when they became visible.
-type Freshness struct {
-	stats.Histogram
-	// Announcements is how many announcements covered an event of the window.
-	Announcements int64
-	// Never is how many events of the window no announcement covered for good.
-	Never int64
+// Entry is one record of the log.
+type Entry struct {
+	Index      int64 // of the event in its source
+	IntendedUS int64 // when it was meant to be sent, µs since the epoch
+}
+
+// Ledger holds an entry for every offset, by topic and partition.
+type Ledger struct {
+	Orders, Customers [][]Entry
+	// Repeated is how many records are second copies: the answer to a write was
+	// lost and the write repeated.
+	Repeated int64
+}
+
+// Sink takes every record's value, such as the oracle's history.
+type Sink interface {
+	AddOrder(partition int, offset int64, value []byte)
+	AddCustomer(partition int, offset int64, value []byte)
+}
+
+// Read reads both topics whole and finds the event of each record among those sent.
+func Read(ctx context.Context, log eventlog.Log, t eventlog.Topics, sent *load.Sent, sink Sink) (*Ledger, error) {
+	l := &Ledger{}
+	for p := range sent.Orders {
+		m := &matcher{sent: sent.Orders[p]}
+		if err := m.read(ctx, log, t.Orders, p, func(o int64, v []byte) { sink.AddOrder(p, o, v) }); err != nil {
+			return nil, err
+		}
+		l.Orders, l.Repeated = append(l.Orders, m.entries), l.Repeated+m.repeated
+	}
+	for p := range sent.Customers {
+		m := &matcher{sent: sent.Customers[p]}
+		if err := m.read(ctx, log, t.Customers, p, func(o int64, v []byte) { sink.AddCustomer(p, o, v) }); err != nil {
+			return nil, err
+		}
+		l.Customers, l.Repeated = append(l.Customers, m.entries), l.Repeated+m.repeated
+	}
+	return l, nil
+}
+
+// matcher goes through one partition and through what was sent to it, side by side.
+type matcher struct {
+	sent     []load.Record
+	next     int // of sent
+	entries  []Entry
+	repeated int64
+}
+
+func (m *matcher) read(ctx context.Context, log eventlog.Log, topic string, p int, each func(int64, []byte)) error {
+	start, end, err := log.Bounds(ctx, topic, p)
+	if err != nil {
+		return err
+	}
+	if start > 0 {
+		return fmt.Errorf("%s partition %d begins at offset %d: the truth needs it whole", topic, p, start)
+	}
+	if end > 0 {
+		c, err := log.Open(ctx, topic, p, 0)
+		if err != nil {
+			return fmt.Errorf("read %s partition %d: %w", topic, p, err)
+		}
+		defer c.Close()
+		if err := m.follow(ctx, log, c, topic, p, end, each); err != nil {
+			return fmt.Errorf("read %s partition %d: %w", topic, p, err)
+		}
+	}
+	if m.next < len(m.sent) {
+		return fmt.Errorf("%s partition %d: %d of %d records sent are not in the log", topic, p, len(m.sent)-m.next, len(m.sent))
+	}
+	return nil
+}
+
+func (m *matcher) follow(ctx context.Context, log eventlog.Log, c eventlog.Cursor, topic string, p int, end int64, each func(int64, []byte)) error {
+	m.entries = make([]Entry, 0, end)
+	for at := int64(0); at < end; {
+		records, err := c.Next(ctx)
+		if err != nil {
+			return err
+		}
+		for _, r := range records {
+			if r.Offset >= end {
+				return nil
+			}
+			if r.TooLarge {
+				if r, err = log.Fetch(ctx, topic, p, r.Offset); err != nil {
+					return err
+				}
+			}
+			if err := m.match(r); err != nil {
+				return err
+			}
+			each(r.Offset, r.Value)
+			at = r.Offset + 1
+		}
+	}
+	return nil
+}
+
+// match finds the sent record. Where it is not the next one, a write was
+// repeated, from some record before on.
+func (m *matcher) match(r eventlog.Record) error {
+	if int64(len(m.entries)) != r.Offset {
+		return fmt.Errorf("offset %d follows %d", r.Offset, len(m.entries)-1)
+	}
+	hash := load.Hash(r.Value)
+	if m.next >= len(m.sent) || m.sent[m.next].Hash != hash {
+		at := m.next - 1
+		for at >= 0 && m.sent[at].Hash != hash {
+			at--
+		}
+		if at < 0 {
+			return fmt.Errorf("offset %d holds a record that was not sent there", r.Offset)
+		}
+		m.repeated += int64(m.next - at)
+		m.next = at
+	}
+	s := m.sent[m.next]
+	m.entries = append(m.entries, Entry{s.Index, s.IntendedUS})
+	m.next++
+	return nil
+}
+
+// End is the coverage of everything in the log.
+func (l *Ledger) End() coverage.Coverage {
+	c := coverage.Zero(len(l.Orders))
+	for p := range l.Orders {
+		c.Orders[p], c.Customers[p] = int64(len(l.Orders[p])), int64(len(l.Customers[p]))
+	}
+	return c
 }
 
 // Window bounds the intended times that count, µs since the epoch: [From, To).
-type Window struct{ From, To int64 }
+type Window struct{ FromUS, ToUS int64 }
 
-func (w Window) holds(us int64) bool { return us >= w.From && us < w.To }
-
-// Measure works out the freshness of every event of the window from the
-// announcements in the order of their arrival. An event that was covered, lost
-// in a crash and covered again counts at the later moment; one that was never
-// covered counts with its age at end.
-func Measure(sent *load.Sent, announced []serving.Announced, w Window, end time.Time) (Freshness, error) {
-	f := Freshness{Histogram: stats.New()}
-	used := make([]bool, len(announced))
-	topics := []struct {
-		intended [][]int64
-		vector   func(coverage.Coverage) coverage.Vector
-	}{
-		{sent.Orders, func(c coverage.Coverage) coverage.Vector { return c.Orders }},
-		{sent.Customers, func(c coverage.Coverage) coverage.Vector { return c.Customers }},
-	}
-	for _, t := range topics {
-		for p, intended := range t.intended {
-			covered, err := coveredBy(announced, p, int64(len(intended)), t.vector)
-			if err != nil {
-				return f, err
-			}
-			for o, us := range intended {
-				if !w.holds(us) {
-					continue
-				}
-				at := end
-				if by := covered[o]; by >= 0 {
-					used[by], at = true, announced[by].At
-				} else {
-					f.Never++
-				}
-				if err := f.Record(at.UnixMicro() - us); err != nil {
-					return f, fmt.Errorf("partition %d offset %d: %w", p, o, err)
-				}
-			}
-		}
-	}
-	for _, u := range used {
-		if u {
-			f.Announcements++
-		}
-	}
-	return f, nil
-}
-
-// coveredBy finds for each offset of a partition the announcement that covered
-// it for good, -1 if none did.
-func coveredBy(announced []serving.Announced, p int, n int64, vector func(coverage.Coverage) coverage.Vector) ([]int32, error) {
-	covered := make([]int32, n)
-	for i := range covered {
-		covered[i] = -1
-	}
-	var at int64
-	for i, a := range announced {
-		v := vector(a.Coverage)
-		if p >= len(v) {
-			return nil, fmt.Errorf("announcement %d names %d partitions, partition %d was sent to", i, len(v), p)
-		}
-		if v[p] > n {
-			return nil, fmt.Errorf("announcement %d covers offset %d of partition %d, only %d were sent", i, v[p]-1, p, n)
-		}
-		for ; at < v[p]; at++ {
-			covered[at] = int32(i)
-		}
-		for ; at > v[p]; at-- { // a crash lost what was announced
-			covered[at-1] = -1
-		}
-	}
-	return covered, nil
-}
-
-// Age is how far behind an answer is: the time from the least intended time,
-// among the events due by then that its coverage does not include, to its
-// arrival; 0 if it includes all that were due. µs.
-func Age(sent *load.Sent, at coverage.Coverage, received time.Time, liveFrom int64) int64 {
-	now := received.UnixMicro()
-	oldest := now
-	look := func(intended [][]int64, v coverage.Vector) {
-		for p := range intended {
-			if p < len(v) && v[p] < int64(len(intended[p])) {
-				if us := intended[p][v[p]]; us >= liveFrom {
-					oldest = min(oldest, us)
-				}
-			}
-		}
-	}
-	look(sent.Orders, at.Orders)
-	look(sent.Customers, at.Customers)
-	return now - oldest
-}
+// Holds reports whether an intended time lies in the window.
+func (w Window) Holds(us int64) bool { return us >= w.FromUS && us < w.ToUS }

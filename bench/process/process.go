@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -38,7 +39,10 @@ func Start(ctx context.Context, command []string, dir, logPath string, cpus []in
 	}
 	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Stderr = log
-	cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(max(1, len(cpus))))
+	cmd.Env = environment(os.Environ())
+	if len(cpus) > 0 {
+		cmd.Env = append(cmd.Env, "GOMAXPROCS="+strconv.Itoa(len(cpus)))
+	}
 	out, in, err := os.Pipe()
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("make a pipe: %w", err), log.Close())
@@ -79,6 +83,16 @@ func Start(ctx context.Context, command []string, dir, logPath string, cpus []in
 	return nil, errors.Join(err, p.Kill(), log.Close())
 }
 
+// environment leaves the settings out: variables would win over the file that
+// says what is measured. Secrets come by environment alone, and stay.
+func environment(all []string) []string {
+	return slices.DeleteFunc(slices.Clone(all), func(assignment string) bool {
+		name, _, _ := strings.Cut(assignment, "=")
+		secret := name == "ARCHBENCH_TOKEN" || name == "ARCHBENCH_KAFKA_PASSWORD"
+		return strings.HasPrefix(name, "ARCHBENCH_") && !strings.HasPrefix(name, "ARCHBENCH_TEST_") && !secret || name == "GOMAXPROCS"
+	})
+}
+
 // tail is the last line of a log.
 func tail(path string) string {
 	content, err := os.ReadFile(path)
@@ -89,17 +103,36 @@ func tail(path string) string {
 	return lines[len(lines)-1]
 }
 
+// endPatience is how long a process may take to end after SIGTERM.
+const endPatience = 30 * time.Second
+
 // End stops the process and closes its log. An end in any other way than the
 // clean one is an error.
 func (p *Process) End() error {
-	return errors.Join(p.Stop(30*time.Second), p.log.Close())
+	err := p.Stop(endPatience)
+	if err == nil && p.ExitCode() != 0 {
+		err = fmt.Errorf("process %d did not end cleanly: %w; its log says: %s", p.PID(), p.Err(), tail(p.log.Name()))
+	}
+	return errors.Join(err, p.log.Close())
 }
+
+// Abandon ends the process as kill -9 does and closes its log.
+func (p *Process) Abandon() error { return errors.Join(p.Kill(), p.log.Close()) }
 
 // Usage is what a process has used so far.
 type Usage struct {
 	CPUSeconds float64
-	RSSPeak    int64 // bytes
+	RSS        int64 // bytes, at the moment
+	RSSPeak    int64 // bytes, the most so far
 	Disk       int64 // bytes of the data directory
+}
+
+// ForgetPeak begins the peak of resident memory anew.
+func (p *Process) ForgetPeak() error {
+	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", p.PID()), []byte("5"), 0); err != nil {
+		return fmt.Errorf("begin the memory peak of process %d anew: %w", p.PID(), err)
+	}
+	return nil
 }
 
 // ticksPerSecond is the unit of /proc's processor times, 100 on Linux.
@@ -128,14 +161,22 @@ func (p *Process) Usage() (Usage, error) {
 	if err != nil {
 		return u, fmt.Errorf("read what process %d used: %w", p.PID(), err)
 	}
-	for line := range strings.Lines(string(status)) {
-		if kb, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			n, err := strconv.ParseInt(strings.Fields(kb)[0], 10, 64)
-			if err != nil {
-				return u, fmt.Errorf("read what process %d used: %w", p.PID(), err)
-			}
-			u.RSSPeak = n << 10
-		}
+	if u.RSSPeak, err = kilobytes(string(status), "VmHWM:"); err != nil {
+		return u, fmt.Errorf("read what process %d used: %w", p.PID(), err)
+	}
+	if u.RSS, err = kilobytes(string(status), "VmRSS:"); err != nil {
+		return u, fmt.Errorf("read what process %d used: %w", p.PID(), err)
 	}
 	return u, nil
+}
+
+// kilobytes finds "name: value kB" and returns bytes.
+func kilobytes(status, name string) (int64, error) {
+	for line := range strings.Lines(status) {
+		if kb, ok := strings.CutPrefix(line, name); ok {
+			n, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(kb), "kB")), 10, 64)
+			return n << 10, err
+		}
+	}
+	return 0, fmt.Errorf("no %s in it: it has ended", name)
 }

@@ -8,27 +8,34 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
-	"github.com/klauspost/compress/zstd"
-
+	"archbench/bench/gate"
+	"archbench/bench/ledger"
 	"archbench/common/architecture"
 	"archbench/common/coverage"
-	"archbench/common/eventlog"
-	"archbench/common/oracle"
 	"archbench/common/view"
 )
 
+// note adds a sentence for the reader.
+func (t *trial) note(format string, args ...any) {
+	t.m.Notes = append(t.m.Notes, fmt.Sprintf(format, args...))
+}
+
 // dump writes every view whole, with the coverage and rules of each beside it.
 func (t *trial) dump(ctx context.Context) error {
+	t.show("%s: dumping the views", t.label)
 	var heads strings.Builder
 	for _, v := range view.Names() {
 		f, err := os.Create(t.viewPath(v))
 		if err != nil {
 			return fmt.Errorf("dump %s: %w", v, err)
 		}
-		at, rules, err := t.client.CopyCSV(ctx, v, f)
-		if err := errors.Join(err, f.Close()); err != nil {
+		at, rules, err := t.engine.client.CopyCSV(ctx, v, f)
+		closing := f.Close()
+		if err != nil && ctx.Err() == nil {
+			return broke("dump %s: %w", v, err)
+		}
+		if err := errors.Join(err, closing); err != nil {
 			return fmt.Errorf("dump %s: %w", v, err)
 		}
 		fmt.Fprintf(&heads, "%s %d %s\n", v, rules, at)
@@ -69,146 +76,70 @@ func (t *trial) dumped(v view.Name) (architecture.Answer, error) {
 	return a, err
 }
 
-// readLog reads both topics whole: the truth is what the log holds.
-func (t *trial) readLog(ctx context.Context) (*oracle.History, error) {
-	h := oracle.NewHistory(t.Partitions)
-	for p := range t.Partitions {
-		if err := t.readPartition(ctx, t.topics.Orders, p, len(t.loader.Sent().Orders[p]), h.AddOrder); err != nil {
-			return nil, err
-		}
-		if err := t.readPartition(ctx, t.topics.Customers, p, len(t.loader.Sent().Customers[p]), h.AddCustomer); err != nil {
-			return nil, err
-		}
-	}
-	return h, nil
-}
-
-func (t *trial) readPartition(ctx context.Context, topic string, p, want int, add func(int, int64, []byte)) error {
-	_, end, err := t.kafkalog.Bounds(ctx, topic, p)
-	if err != nil {
-		return err
-	}
-	if end != int64(want) {
-		return fmt.Errorf("%s partition %d holds %d records where %d were sent: a write was repeated, so intended times and offsets no longer match", topic, p, end, want)
-	}
-	if want == 0 {
-		return nil
-	}
-	var c eventlog.Cursor
-	if c, err = t.kafkalog.Open(ctx, topic, p, 0); err != nil {
-		return err
-	}
-	defer c.Close()
-	for at := int64(0); at < end; {
-		records, err := c.Next(ctx)
-		if err != nil {
-			return fmt.Errorf("read %s partition %d: %w", topic, p, err)
-		}
-		for _, r := range records {
-			if r.Offset < end {
-				add(p, r.Offset, r.Value)
-			}
-			at = r.Offset + 1
-		}
-	}
-	return nil
-}
-
-// sampleUsage writes usage.csv, twice a second.
-func (t *trial) sampleUsage(ctx context.Context, began time.Time) {
-	var b strings.Builder
-	b.WriteString("ms,cpu_s,rss_peak_bytes,disk_bytes\n")
-	tick := time.NewTicker(500 * time.Millisecond)
-	defer tick.Stop()
-	for ctx.Err() == nil {
-		if u, err := t.process.Usage(); err == nil {
-			fmt.Fprintf(&b, "%d,%.2f,%d,%d\n", time.Since(began).Milliseconds(), u.CPUSeconds, u.RSSPeak, u.Disk)
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-		}
-	}
-	if err := os.WriteFile(filepath.Join(t.dir, "usage.csv"), []byte(b.String()), 0o644); err != nil {
-		t.say("usage.csv: %v", err)
-	}
-}
-
 // writeRaw writes the remaining raw files.
-func (t *trial) writeRaw() error {
-	write := func(name string, fill func(*bufio.Writer)) error {
-		f, err := os.Create(filepath.Join(t.dir, name))
-		if err != nil {
-			return fmt.Errorf("write %s: %w", name, err)
-		}
-		b := bufio.NewWriter(f)
-		fill(b)
-		if err := errors.Join(b.Flush(), f.Close()); err != nil {
-			return fmt.Errorf("write %s: %w", name, err)
-		}
-		return nil
-	}
+func (t *trial) writeRaw(book *ledger.Ledger, _ *gate.Facts) error {
+	announced := t.engineAnnounced()
 	return errors.Join(
-		write("coverage.csv", func(b *bufio.Writer) {
-			fmt.Fprintln(b, "received_us,orders,customers,rules")
-			for _, a := range t.announced {
-				fmt.Fprintf(b, "%d,%q,%q,%d\n", a.At.UnixMicro(), a.Coverage.Orders, a.Coverage.Customers, a.Rules)
+		t.write("coverage.csv", "received_us,orders,customers,rules", func(b *bufio.Writer) {
+			for _, a := range announced {
+				fmt.Fprintf(b, "%d,%q,%q,%d\n", a.ReceivedUS, a.Coverage.Orders, a.Coverage.Customers, a.Rules)
 			}
 		}),
-		write("timeline.csv", t.timeline),
-		write("alerts.csv", func(b *bufio.Writer) {
-			fmt.Fprintln(b, "rules,window_start,customer_id,gross_milli,orders_partition,orders_offset,detected_us")
+		t.write("usage.csv", "at_us,cpu_s,rss_bytes,rss_peak_bytes,disk_bytes", func(b *bufio.Writer) {
+			if t.engine == nil {
+				return
+			}
+			for _, s := range t.engine.samples {
+				fmt.Fprintf(b, "%d,%.2f,%d,%d,%d\n", s.atUS, s.CPUSeconds, s.RSS, s.RSSPeak, s.Disk)
+			}
 		}),
-		write("faults.csv", func(b *bufio.Writer) { fmt.Fprintln(b, "at_us,fault") }),
-		t.writeLedger(),
+		t.write("timeline.csv", "second,due,covered,behind", func(b *bufio.Writer) { t.timeline(b, book, announced) }),
+		t.write("alerts.csv", "rules,window_start,customer_id,gross_milli,orders_partition,orders_offset,detected_us", nil),
+		t.write("faults.csv", "at_us,fault", nil),
+		book.Write(filepath.Join(t.dir, "ledger.zst")),
 	)
 }
 
-// timeline is, for each second of the live part, the records due and covered.
-func (t *trial) timeline(b *bufio.Writer) {
-	fmt.Fprintln(b, "second,due,covered")
-	if t.live == nil {
-		return
-	}
-	due := map[int64]int64{}
-	for _, topic := range [][][]int64{t.loader.Sent().Orders, t.loader.Sent().Customers} {
-		for _, p := range topic {
-			for _, us := range p {
-				due[(us-t.live.Start.UnixMicro())/1e6]++
-			}
-		}
-	}
-	next, covered := 0, int64(0)
-	for s := int64(0); s <= int64(t.live.End.Sub(t.live.Start).Seconds()); s++ {
-		for ; next < len(t.announced) && t.announced[next].At.Before(t.live.Start.Add(time.Duration(s+1)*time.Second)); next++ {
-			covered = t.announced[next].Coverage.Sum()
-		}
-		fmt.Fprintf(b, "%d,%d,%d\n", s, due[s], covered)
-	}
-}
-
-// writeLedger writes what was meant to be sent when: topic, partition, offset,
-// and the intended time in µs.
-func (t *trial) writeLedger() error {
-	f, err := os.Create(filepath.Join(t.dir, "ledger.zst"))
+// write writes a CSV file: the head alone if there is nothing to fill in.
+func (t *trial) write(name, head string, fill func(*bufio.Writer)) error {
+	f, err := os.Create(filepath.Join(t.dir, name))
 	if err != nil {
-		return fmt.Errorf("write the ledger: %w", err)
+		return fmt.Errorf("write %s: %w", name, err)
 	}
-	z, err := zstd.NewWriter(f, zstd.WithEncoderLevel(zstd.SpeedFastest))
-	if err != nil {
-		return errors.Join(err, f.Close())
+	b := bufio.NewWriter(f)
+	fmt.Fprintln(b, head) // errors show at Flush
+	if fill != nil {
+		fill(b)
 	}
-	b := bufio.NewWriterSize(z, 1<<16)
-	fmt.Fprintln(b, "topic,partition,offset,intended_us")
-	for topic, byPartition := range map[string][][]int64{"orders": t.loader.Sent().Orders, "customers": t.loader.Sent().Customers} {
-		for p, intended := range byPartition {
-			for o, us := range intended {
-				fmt.Fprintf(b, "%s,%d,%d,%d\n", topic, p, o, us)
-			}
-		}
-	}
-	if err := errors.Join(b.Flush(), z.Close(), f.Close()); err != nil {
-		return fmt.Errorf("write the ledger: %w", err)
+	if err := errors.Join(b.Flush(), f.Close()); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
 	}
 	return nil
+}
+
+// timeline is, for the end of each second of the live part, how many of all
+// records were due and how many covered by then.
+func (t *trial) timeline(b *bufio.Writer, book *ledger.Ledger, announced []ledger.Announced) {
+	live := t.seen.live
+	if live == nil {
+		return
+	}
+	const second = int64(1e6)
+	due := make([]int64, (live.EndUS()-live.StartUS)/second+1) // by second; the history in the first
+	for _, topic := range [][][]ledger.Entry{book.Orders, book.Customers} {
+		for _, entries := range topic {
+			for _, e := range entries {
+				due[max(0, min(int64(len(due))-1, (e.IntendedUS-live.StartUS)/second))]++
+			}
+		}
+	}
+	var sum, covered int64
+	next := 0
+	for s := range int64(len(due)) {
+		sum += due[s]
+		for ; next < len(announced) && announced[next].ReceivedUS < live.StartUS+(s+1)*second; next++ {
+			covered = announced[next].Coverage.Sum()
+		}
+		fmt.Fprintf(b, "%d,%d,%d,%d\n", s, sum, covered, sum-covered)
+	}
 }

@@ -31,10 +31,12 @@ func (r *run) floors(ctx context.Context) (*results.Floors, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := load.New(r.kafkalog, topics, 1, source)
+	defer source.Close()
+	l := load.New(r.kafkalog, topics, 1, source, r.clock)
 	if _, err := l.History(ctx, floorEvents); err != nil {
 		return nil, err
 	}
+	r.show("measuring the floors")
 	f := &results.Floors{}
 	if f.ReadPerCPUS, err = r.readRate(ctx, topics.Orders, l, func([]byte) {}); err != nil {
 		return nil, err
@@ -110,13 +112,13 @@ func (r *run) produceConsume(ctx context.Context, topic string, l *load.Loader) 
 		if err != nil {
 			return nil, err
 		}
-		now := time.Now().UnixMicro()
+		now := r.clock.NowUS()
 		moments++
 		for i := range records {
 			if err := decoder.Order(records[i].Value, &line); err != nil {
 				return nil, fmt.Errorf("the harness cannot read what it wrote: %w", err)
 			}
-			if err := h.Record(max(0, now-line.EmittedUS)); err != nil {
+			if err := h.Record(now - line.EmittedUS); err != nil {
 				return nil, err
 			}
 		}
@@ -125,5 +127,5 @@ func (r *run) produceConsume(ctx context.Context, topic string, l *load.Loader) 
 	if err := <-sent; err != nil {
 		return nil, err
 	}
-	return h.Percentiles(moments), nil
+	return h.Percentiles(moments, reads), nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -27,16 +28,21 @@ const (
 // Quick is the suite that fits into five minutes.
 const Quick = "quick"
 
+// lambda is the architecture whose batches are counted instead of its commits.
+const lambda = "lambda"
+
 // Architectures are those of this project.
-func Architectures() []string { return []string{"lambda", "kappa", "unified"} }
+func Architectures() []string { return []string{lambda, "kappa", "unified"} }
 
 // Scenarios lists those of this version.
 func Scenarios() []string { return []string{Steady, Backfill, Reprocess} }
 
 // Plan is everything that a run is told.
 type Plan struct {
-	Suite         string   // or Scenarios
-	Scenarios     []string // in this order
+	Suite     string   // or Scenarios
+	Scenarios []string // in this order
+	// Architectures are names of this project's, or NAME=URL for an engine that
+	// somebody else runs behind the same contract.
 	Architectures []string
 
 	Broker     broker.Options
@@ -51,7 +57,7 @@ type Plan struct {
 	Rate          float64
 	Duration      time.Duration
 	Events        int64 // history and live together; 0: as the scenario says
-	History       int64 // preloaded lines of steady
+	History       int64 // events preloaded for steady
 	Trigger       time.Duration
 	BatchInterval time.Duration
 	ReadsPerS     float64
@@ -60,12 +66,17 @@ type Plan struct {
 
 	Out         string
 	Executable  []string // the program whose serve command runs an architecture
+	Token       string   // bearer token for every architecture; a process of ours has it from the environment
 	CommandLine string   // as typed, for the result
 	Commit      string
 	Dirty       bool
-	Progress    io.Writer // lines for whoever waits
+	Progress    io.Writer // for whoever waits: plain lines, and a live one on a terminal
 	// ArchitectureConfig writes the effective configuration for one process.
 	ArchitectureConfig func(path string, c ProcessConfig) error
+
+	// WarmUp and Patience are fixed for everybody; only tests set them.
+	WarmUp   time.Duration // 0: max(10 s, 2 batch intervals, 5 triggers)
+	Patience time.Duration // bounds every wait for an architecture; 0: 5 min
 }
 
 // ProcessConfig is what a serve process is configured with.
@@ -81,13 +92,45 @@ type ProcessConfig struct {
 	BatchInterval time.Duration
 }
 
-// cell is one measurement to be made.
-type cell struct {
-	scenario, architecture, workload string
-	trial                            int
-	rate                             float64
-	duration, trigger, batchInterval time.Duration
-	history                          int64 // lines, for steady
+// subject is what is measured: one of our architectures, or an engine at a URL.
+type subject struct{ name, url string }
+
+// parseSubject reads NAME or NAME=URL.
+func parseSubject(s string) (subject, error) {
+	name, address, foreign := strings.Cut(s, "=")
+	if !foreign {
+		if !slices.Contains(Architectures(), name) {
+			return subject{}, fmt.Errorf("unknown architecture %q: the architectures are %s, or NAME=URL for an engine of your own", name, strings.Join(Architectures(), ", "))
+		}
+		return subject{name: name}, nil
+	}
+	if name == "" || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" || slices.Contains(Architectures(), name) {
+		return subject{}, fmt.Errorf("architecture %q: an engine of your own needs a name of its own in lower-case letters, digits and dashes", s)
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return subject{}, fmt.Errorf("architecture %q: want NAME=http://HOST:PORT", s)
+	}
+	return subject{name, address}, nil
+}
+
+// subjects are the plan's architectures in order.
+func (p *Plan) subjects() ([]subject, error) {
+	var all []subject
+	for _, a := range p.Architectures {
+		s, err := parseSubject(a)
+		if err != nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(all, func(o subject) bool { return o.name == s.name }) {
+			return nil, fmt.Errorf("architecture %s is named twice", s.name)
+		}
+		all = append(all, s)
+	}
+	if len(all) == 0 {
+		return nil, errors.New("no architecture is named")
+	}
+	return all, nil
 }
 
 // Check refuses what cannot be run, with a sentence.
@@ -106,66 +149,85 @@ func (p *Plan) Check() error {
 			return fmt.Errorf("unknown scenario %q: the scenarios are %s", s, strings.Join(Scenarios(), ", "))
 		}
 	}
-	for _, a := range p.Architectures {
-		if !slices.Contains(Architectures(), a) {
-			return fmt.Errorf("unknown architecture %q: the architectures are %s", a, strings.Join(Architectures(), ", "))
-		}
+	if p.Suite == "" && len(p.Scenarios) == 0 {
+		return errors.New("neither a suite nor a scenario is named")
 	}
-	if len(p.Architectures) == 0 {
-		return errors.New("no architecture is named")
+	if _, err := p.subjects(); err != nil {
+		return err
 	}
-	for name, ok := range map[string]bool{
-		"partitions": p.Partitions >= 1 && p.Partitions <= 1024, "rate": p.Rate > 0, "duration": p.Duration > 0, "trials": p.Trials >= 1,
-		"events": p.Events >= 0, "trigger": p.Trigger > 0, "batch-interval": p.BatchInterval > 0, "reads": p.ReadsPerS > 0,
+	for _, c := range []struct {
+		ok       bool
+		sentence string
+	}{
+		{p.Partitions >= 1 && p.Partitions <= 1024, "partitions must be between 1 and 1024"},
+		{p.Rate > 0 && p.Rate <= 1e6, "rate must be positive, at most 1,000,000 events per second"},
+		{p.Duration > 0 && p.Duration <= time.Hour, "duration must be positive, at most 1h"},
+		{p.Trials >= 1, "trials must be at least 1"},
+		{p.Events >= 0, "events must not be negative"},
+		{p.History >= 0, "history must not be negative"},
+		{p.Trigger > 0, "trigger must be positive"},
+		{p.BatchInterval > 0, "batch-interval must be positive"},
+		{p.ReadsPerS > 0 && p.ReadsPerS <= 10_000, "reads must be positive, at most 10,000 per second"},
 	} {
-		if !ok {
-			return fmt.Errorf("%s is out of range", name)
+		if !c.ok {
+			return errors.New(c.sentence)
 		}
 	}
 	return nil
 }
 
+// cell is one measurement to be made.
+type cell struct {
+	subject
+	scenario, workload               string
+	trial                            int
+	rate                             float64
+	duration, trigger, batchInterval time.Duration
+	warmUp                           time.Duration
+	history                          int64 // events, for steady
+}
+
 // cells lists the measurements in order; the order of architectures rotates.
-func (p *Plan) cells() []cell {
+func (p *Plan) cells() ([]cell, error) {
+	subjects, err := p.subjects()
+	if err != nil {
+		return nil, err
+	}
 	scenarios := p.Scenarios
-	base := cell{workload: p.Workload, rate: p.Rate, duration: p.Duration, trigger: p.Trigger, batchInterval: p.BatchInterval, history: p.History}
 	if p.Suite == Quick {
 		scenarios = Scenarios()
 	}
 	var cells []cell
 	for n, s := range scenarios {
-		c := base
-		c.scenario = s
+		c := cell{scenario: s, workload: p.Workload, rate: p.Rate, duration: p.Duration, trigger: p.Trigger, batchInterval: p.BatchInterval, history: p.History}
 		if p.Suite == Quick {
 			c.workload = "online-retail"
 			if s == Steady {
 				c.workload, c.batchInterval, c.trigger, c.duration = "synthetic", 4*time.Second, 500*time.Millisecond, 30*time.Second
 			}
 		}
+		if c.warmUp = p.WarmUp; c.warmUp == 0 {
+			c.warmUp = max(10*time.Second, 2*c.batchInterval, 5*c.trigger)
+		}
 		for trial := range p.Trials {
-			for i := range p.Architectures {
-				c.architecture, c.trial = p.Architectures[(i+n+trial)%len(p.Architectures)], trial+1
+			for i := range subjects {
+				c.subject, c.trial = subjects[(i+n+trial)%len(subjects)], trial+1
 				cells = append(cells, c)
 			}
 		}
 	}
-	return cells
-}
-
-// warmUp is equal for all architectures: what the slowest of them needs.
-func (c *cell) warmUp() time.Duration {
-	return max(10*time.Second, 2*c.batchInterval, 5*c.trigger)
+	return cells, nil
 }
 
 // estimate is about how long the cell takes.
 func (c *cell) estimate() time.Duration {
 	switch c.scenario {
 	case Steady:
-		return c.warmUp() + c.duration + 12*time.Second
+		return c.warmUp + c.duration + 8*time.Second
 	case Backfill:
-		return 20 * time.Second
+		return 12 * time.Second
 	}
-	return 50 * time.Second
+	return 42 * time.Second
 }
 
 // source opens the cell's workload with so many events for synthetic (0: no end).

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"archbench/bench/clock"
 	"archbench/bench/host"
 	"archbench/common/eventlog/kafkalog"
 	"archbench/results"
@@ -16,29 +17,43 @@ import (
 	"archbench/workloads/onlineretail"
 )
 
-// syntheticEvents is how many events stand in for the real data where that is
-// not to be had.
+// syntheticEvents is how many events a backfill or reprocess of synthetic takes.
 const syntheticEvents = 500_000
+
+// defaultPatience bounds every wait for an architecture.
+const defaultPatience = 5 * time.Minute
 
 // run is a run under way.
 type run struct {
 	Plan
+	*progress
+	clock    clock.Clock
 	kafkalog *kafkalog.Log
 	broker   broker.Broker
 	result   *results.Result
-	began    time.Time
 }
 
-func (r *run) say(format string, args ...any) {
-	fmt.Fprintf(r.Progress, "%5.0fs  %s\n", time.Since(r.began).Seconds(), fmt.Sprintf(format, args...))
+// FailedError says which measurements an architecture did not get through: its
+// process ended, an answer never came, a reprocess failed. The result is there
+// nevertheless; these measurements are invalid in it, with the reason.
+type FailedError struct{ Measurements []string }
+
+func (e *FailedError) Error() string {
+	return "measurements failed: " + strings.Join(e.Measurements, "; ")
 }
 
-// Run runs the plan and writes its directory. On an error there is no result.
+// Run runs the plan and writes its directory. With a *FailedError there is a
+// result; with any other error there is none.
 func Run(ctx context.Context, p Plan) (_ *results.Result, err error) {
 	if err := p.Check(); err != nil {
 		return nil, err
 	}
-	r := &run{Plan: p, began: time.Now(), result: &results.Result{Schema: results.Schema}}
+	if p.Patience == 0 {
+		p.Patience = defaultPatience
+	}
+	began := time.Now()
+	r := &run{Plan: p, progress: newProgress(p.Progress, began), clock: clock.From(began), result: &results.Result{Schema: results.Schema}}
+	defer r.hide()
 	if err := r.findData(); err != nil {
 		return nil, err
 	}
@@ -52,10 +67,33 @@ func Run(ctx context.Context, p Plan) (_ *results.Result, err error) {
 	if err := r.setUp(ctx); err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, r.kafkalog.Close(), r.broker.Close()) }()
+	defer func() {
+		err = errors.Join(err, r.kafkalog.Close(), r.broker.Close(), host.Restrict(host.All(r.result.Host.CPUSets)))
+	}()
+	failed, err := r.measureAll(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r.result.Run.FinishedAt = time.Now().UTC()
+	if r.result.Host.StealPercent, err = host.StealPercent(ticks); err != nil {
+		return nil, err
+	}
+	if err := results.Write(p.Out, r.result); err != nil {
+		return nil, err
+	}
+	if len(failed) > 0 {
+		return r.result, &FailedError{failed}
+	}
+	return r.result, nil
+}
 
-	cells := p.cells()
-	var total time.Duration
+// measureAll makes the floors and every measurement, one after the other.
+func (r *run) measureAll(ctx context.Context) (failed []string, err error) {
+	cells, err := r.cells()
+	if err != nil {
+		return nil, err
+	}
+	total := 10 * time.Second // the floors
 	for i := range cells {
 		total += cells[i].estimate()
 	}
@@ -64,35 +102,37 @@ func Run(ctx context.Context, p Plan) (_ *results.Result, err error) {
 		return nil, fmt.Errorf("measure the floors: %w", err)
 	}
 	for i, c := range cells {
-		r.say("[%d/%d] %s on %s, %s", i+1, len(cells), c.scenario, c.architecture, c.workload)
-		m, err := r.measure(ctx, c)
+		name := fmt.Sprintf("%s on %s", c.scenario, c.name)
+		if r.Trials > 1 {
+			name += fmt.Sprintf(", trial %d", c.trial)
+		}
+		label := fmt.Sprintf("[%d/%d] %s", i+1, len(cells), name)
+		r.say("%s, %s", label, c.workload)
+		m, broke, err := r.measure(ctx, c, label)
 		if err != nil {
-			return nil, fmt.Errorf("%s on %s: %w", c.scenario, c.architecture, err)
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		if broke != nil {
+			failed = append(failed, fmt.Sprintf("%s: %v", name, broke))
 		}
 		r.result.Measurements = append(r.result.Measurements, *m)
 		r.say("        %s", summary(m))
 	}
-	r.result.Run.FinishedAt = time.Now().UTC()
-	r.result.Host.StealPercent = host.StealPercent(ticks)
-	if err := results.Write(p.Out, r.result); err != nil {
-		return nil, err
-	}
-	return r.result, nil
+	return failed, nil
 }
 
 // findData sees to it that the data is there before anything is started. The
 // quick suite takes synthetic events where it is not.
 func (r *run) findData() error {
 	if r.Suite == Quick {
-		if _, err := onlineretail.Find(r.WorkloadPath); errors.Is(err, onlineretail.ErrNotFound) {
+		_, err := onlineretail.Find(r.WorkloadPath)
+		if errors.Is(err, onlineretail.ErrNotFound) {
 			note := "the Online Retail data was not found, so backfill and reprocess ran on synthetic events; " + onlineretail.HowToGet
 			r.result.Run.Notes = append(r.result.Run.Notes, note)
 			r.say("%s", note)
 			return nil
-		} else if err != nil {
-			return err
 		}
-		return nil
+		return err
 	}
 	s, err := r.source(r.Workload, 1)
 	if err != nil {
@@ -109,9 +149,6 @@ func (r *run) setUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := host.Restrict(sets.Harness); err != nil {
-		return err
-	}
 	r.result.Host = host.Describe()
 	r.result.Host.CPUSets = sets
 	o := r.Broker
@@ -119,6 +156,9 @@ func (r *run) setUp(ctx context.Context) error {
 	r.say("starting a broker (%s)", o.Kind)
 	if r.broker, err = broker.Start(ctx, o); err != nil {
 		return err
+	}
+	if err := host.Restrict(sets.Harness); err != nil {
+		return errors.Join(err, r.broker.Close())
 	}
 	i := r.broker.Info()
 	r.result.Broker = results.Broker{Kind: i.Kind, Product: i.Product, Version: i.Version, Image: i.Image, Partitions: r.Partitions, Because: i.Because}
@@ -132,7 +172,7 @@ func (r *run) setUp(ctx context.Context) error {
 	config := r.Kafka
 	config.Bootstrap = r.broker.Bootstrap()
 	if r.kafkalog, err = kafkalog.Open(ctx, config); err != nil {
-		return errors.Join(err, r.broker.Close())
+		return errors.Join(err, r.broker.Close(), host.Restrict(host.All(sets)))
 	}
 	r.result.Run = results.Run{ID: filepath.Base(r.Out), StartedAt: r.began.UTC(), Suite: r.Suite, Seed: r.Seed, Command: r.CommandLine,
 		Commit: r.Commit, Dirty: r.Dirty, Notes: r.result.Run.Notes}
@@ -156,10 +196,10 @@ func summary(m *results.Measurement) string {
 	if !m.Valid {
 		add("INVALID: %s", strings.Join(m.InvalidBecause, "; "))
 	}
-	if t := m.Throughput; t != nil {
+	if t := m.Throughput; t != nil && m.Valid {
 		add("%d events in %.1f s (%.0f/s)", t.Events, t.Seconds, t.EventsPerS)
 	}
-	if rp := m.Reprocess; rp != nil {
+	if rp := m.Reprocess; rp != nil && m.Valid {
 		add("rules switched after %.1f s over %d events", rp.Seconds, rp.HistoryEvents)
 	}
 	if f := m.FreshnessUS; f != nil && f.P99 != nil && m.Valid {

@@ -21,10 +21,10 @@ func (h Histogram) Record(us int64) error {
 	if us < 0 {
 		return fmt.Errorf("a duration of %d µs is negative: an effect came before its cause", us)
 	}
-	if err := h.RecordValue(us); err != nil {
+	if us > hourUS { // the histogram's own bound lies at the next power of two
 		return fmt.Errorf("a duration of %d µs is over an hour", us)
 	}
-	return nil
+	return h.RecordValue(us)
 }
 
 // Least numbers of independent moments that a percentile needs.
@@ -33,9 +33,10 @@ const (
 	LeastForP999 = 1000
 )
 
-// Percentiles reads the figures off. moments is how many independent moments the
-// values come from: a thousand events that one announcement covers are one.
-func (h Histogram) Percentiles(moments int64) *results.Percentiles {
+// Percentiles reads the figures off. n is how many independent moments the
+// values come from, and moments what these are called: a thousand events that
+// one announcement covers are one moment.
+func (h Histogram) Percentiles(n int64, moments string) *results.Percentiles {
 	p := &results.Percentiles{Count: h.TotalCount()}
 	if p.Count == 0 {
 		return p
@@ -43,16 +44,17 @@ func (h Histogram) Percentiles(moments int64) *results.Percentiles {
 	at := func(q float64) *int64 { v := h.ValueAtQuantile(q); return &v }
 	most := h.Max()
 	p.P50, p.P90, p.Max = at(50), at(90), &most
-	if moments >= LeastForP99 {
+	if n >= LeastForP99 {
 		p.P99 = at(99)
 	}
-	if moments >= LeastForP999 {
+	if n >= LeastForP999 {
 		p.P999 = at(99.9)
 	}
-	if p.P99 == nil {
-		p.Note = fmt.Sprintf("too few announcements (%d) for p99, which needs %d", moments, LeastForP99)
-	} else if p.P999 == nil {
-		p.Note = fmt.Sprintf("too few announcements (%d) for p99.9, which needs %d", moments, LeastForP999)
+	switch {
+	case p.P99 == nil:
+		p.Note = fmt.Sprintf("too few %s (%d) for p99, which needs %d", moments, n, LeastForP99)
+	case p.P999 == nil:
+		p.Note = fmt.Sprintf("too few %s (%d) for p99.9, which needs %d", moments, n, LeastForP999)
 	}
 	return p
 }

@@ -1,0 +1,260 @@
+package scenario
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"archbench/bench/gate"
+	"archbench/bench/host"
+	"archbench/bench/judge"
+	"archbench/bench/ledger"
+	"archbench/bench/readers"
+	"archbench/bench/stats"
+	"archbench/common/oracle"
+	"archbench/common/serving"
+	"archbench/common/view"
+	"archbench/results"
+	"archbench/results/hlog"
+)
+
+// What percentiles' independent moments are called.
+const (
+	announcements = "announcements"
+	reads         = "reads"
+	events        = "events"
+)
+
+// verdict judges what was spooled and dumped, works out the figures and
+// completes the measurement. It reads the log and the files alone.
+func (t *trial) verdict(ctx context.Context) error {
+	history := oracle.NewHistory(t.Partitions)
+	book, err := ledger.Read(ctx, t.kafkalog, t.topics, t.loader.Sent(), history)
+	if err != nil {
+		return err
+	}
+	if book.Repeated > 0 {
+		t.note("%d records stand in the log twice: the answer to a write was lost and it was repeated", book.Repeated)
+	}
+	facts := gate.Facts{WentBack: ledger.WentBack(t.engineAnnounced())}
+	if err := t.judge(judge.Judge{History: history, Params: t.Params}); err != nil {
+		return err
+	}
+	for _, figures := range []func(*ledger.Ledger, *gate.Facts) error{t.loadFigures, t.freshness, t.readFigures, t.scenarioFigures, t.writeRaw} {
+		if err := figures(book, &facts); err != nil {
+			return err
+		}
+	}
+	if facts.StealPercent, err = host.StealPercent(t.ticks); err != nil {
+		return err
+	}
+	t.m.InvalidBecause = append(t.m.InvalidBecause, gate.Check(facts)...)
+	t.m.Valid = len(t.m.InvalidBecause) == 0
+	return nil
+}
+
+func (t *trial) engineAnnounced() []ledger.Announced {
+	if t.engine == nil {
+		return nil
+	}
+	return t.engine.announced // what added to it has ended
+}
+
+// judge holds the answers and the dumped views against the truth.
+func (t *trial) judge(j judge.Judge) (err error) {
+	if t.m.Divergence, err = j.Reads(filepath.Join(t.dir, "answers.zst")); err != nil {
+		return err
+	}
+	if !t.seen.whole {
+		return nil // it did not come to the dump
+	}
+	for _, v := range view.Names() {
+		a, err := t.dumped(v)
+		if err != nil {
+			return err
+		}
+		if err := j.Final(a, t.m.Divergence); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// loadFigures says what was sent, and how well.
+func (t *trial) loadFigures(_ *ledger.Ledger, facts *gate.Facts) error {
+	sent := t.loader.Sent()
+	t.m.Load.Events = t.loader.Count()
+	t.m.Load.Duplicates, t.m.Load.Late, t.m.Load.Poison = sent.Duplicate, sent.Late, sent.Poison
+	live := t.seen.live
+	if live == nil {
+		return nil
+	}
+	t.m.Load.OfferedPerS, t.m.Load.AchievedPerS = t.rate, live.AchievedPerS()
+	t.m.Load.GeneratorLagUS = live.Lag.Percentiles(live.Lag.TotalCount(), events)
+	facts.Lag, facts.Offered, facts.Achieved = t.m.Load.GeneratorLagUS, t.rate, live.AchievedPerS()
+	return t.writeHistogram("sends.hlog", live.Lag, live.StartUS, live.EndUS())
+}
+
+// freshness measures every event of the window.
+func (t *trial) freshness(book *ledger.Ledger, facts *gate.Facts) error {
+	w := t.seen.window
+	if w == nil {
+		return nil
+	}
+	f, err := book.Freshness(t.engineAnnounced(), *w, t.seen.endUS)
+	if err != nil {
+		return err
+	}
+	t.m.Window = &results.Window{FromUS: w.FromUS, ToUS: w.ToUS}
+	t.m.FreshnessUS = f.Percentiles(f.Announcements, announcements)
+	n := f.TotalCount()
+	facts.Events, facts.Never = &n, f.Never
+	return t.writeHistogram("freshness.hlog", f.Histogram, w.FromUS, w.ToUS)
+}
+
+// p99Within is the freshness of part of the window, nil where too few
+// announcements support it.
+func (t *trial) p99Within(book *ledger.Ledger, fromUS, toUS int64, what string) (*int64, error) {
+	f, err := book.Freshness(t.engineAnnounced(), ledger.Window{FromUS: fromUS, ToUS: toUS}, t.seen.endUS)
+	if err != nil {
+		return nil, err
+	}
+	p := f.Percentiles(f.Announcements, announcements)
+	if p.P99 == nil {
+		t.note("no freshness p99 %s: too few announcements (%d)", what, f.Announcements)
+	}
+	return p.P99, nil
+}
+
+// readFigures works out answer time and age of the window's reads, of all reads
+// where there is no window.
+func (t *trial) readFigures(book *ledger.Ledger, facts *gate.Facts) error {
+	age, answer, n := stats.New(), stats.New(), int64(0)
+	w := ledger.Window{ToUS: 1<<63 - 1}
+	facts.Scheduled = t.seen.asked
+	if t.seen.window != nil {
+		w = *t.seen.window
+		facts.Scheduled = t.questions().Within(time.Duration(w.ToUS-w.FromUS) * time.Microsecond)
+	}
+	ages := book.Ages(w)
+	var first, last int64
+	err := readers.ReadSpool(filepath.Join(t.dir, "answers.zst"), func(e *readers.Entry) error {
+		if e.Error != "" || !w.Holds(e.SentUS) {
+			return nil
+		}
+		a, err := serving.ParseAnswerHead(e.Body)
+		if err != nil {
+			return nil // judged as wrong already
+		}
+		n++
+		if first == 0 {
+			first = e.SentUS
+		}
+		first, last = min(first, e.SentUS), max(last, e.ReceivedUS)
+		return errors.Join(answer.Record(e.ReceivedUS-e.SentUS), age.Record(ages.At(a.Coverage, e.ReceivedUS)))
+	})
+	if err != nil {
+		return err
+	}
+	facts.Answered = n
+	t.m.AnswerUS = answer.Percentiles(n, reads)
+	if t.seen.window != nil {
+		t.m.AgeUS = age.Percentiles(n, reads)
+	}
+	return t.writeHistogram("answers.hlog", answer, first, last)
+}
+
+// scenarioFigures are those that one scenario is about.
+func (t *trial) scenarioFigures(book *ledger.Ledger, facts *gate.Facts) error {
+	if len(t.m.InvalidBecause) > 0 { // it broke: there is no end to measure to
+		return nil
+	}
+	switch t.scenario {
+	case Steady:
+		t.steadyFigures(facts)
+	case Backfill:
+		t.backfillFigures(book)
+	case Reprocess:
+		return t.reprocessFigures(book)
+	}
+	return nil
+}
+
+func (t *trial) steadyFigures(facts *gate.Facts) {
+	before, after := t.seen.before, t.seen.after
+	t.cost(before, after, t.m.FreshnessUS.Count)
+	if t.url != "" {
+		return // nobody says what its commits are
+	}
+	t.m.Batches = &results.Batches{Count: after.status.Commits - before.status.Commits}
+	if facts.Lambda = t.name == lambda; facts.Lambda && after.status.Batch != nil && before.status.Batch != nil {
+		t.m.Batches.Count = after.status.Batch.Runs - before.status.Batch.Runs
+		t.m.Batches.IntervalSeconds = after.status.Batch.IntervalSeconds
+	}
+	facts.Batches = &t.m.Batches.Count
+}
+
+// cost is what the process used from before to after, for so many events.
+func (t *trial) cost(before, after mark, events int64) {
+	if t.url != "" {
+		return
+	}
+	cpu := after.usage.CPUSeconds - before.usage.CPUSeconds
+	t.m.Cost = &results.Cost{CPUS: cpu, RSSPeakBytes: max(before.usage.RSSPeak, after.usage.RSSPeak), DiskBytes: after.usage.Disk}
+	if events > 0 {
+		t.m.Cost.CPUSPerMillion = cpu / float64(events) * 1e6
+	}
+}
+
+func (t *trial) backfillFigures(book *ledger.Ledger) {
+	n := book.End().Sum()
+	covered, _ := t.engine.first(covers(book.End())) // it came, or this would have broken
+	seconds := float64(covered-t.clock.US(t.seen.began)) / 1e6
+	t.m.Throughput = &results.Throughput{Events: n, Seconds: seconds, EventsPerS: float64(n) / seconds}
+	if cpu := t.seen.after.usage.CPUSeconds; cpu > 0 {
+		t.m.Throughput.EventsPerCPUS = float64(n) / cpu
+	}
+	t.cost(mark{}, t.seen.after, n)
+}
+
+func (t *trial) reprocessFigures(book *ledger.Ledger) (err error) {
+	requested := t.clock.US(t.seen.requested)
+	at, _ := t.engine.first(switched) // it came, or this would have broken
+	seconds := float64(at-requested) / 1e6
+	r := &results.Reprocess{HistoryEvents: t.m.Load.History, Seconds: seconds, EventsPerS: float64(t.m.Load.History) / seconds}
+	t.m.Reprocess = r
+	if r.FreshnessP99BeforeUS, err = t.p99Within(book, t.seen.window.FromUS, requested, "before the reprocess"); err != nil {
+		return err
+	}
+	if t.seen.window.ToUS < at {
+		t.note("the live part ended before the switch: there is no freshness during the reprocess")
+	} else if r.FreshnessP99DuringUS, err = t.p99Within(book, requested, at, "during the reprocess"); err != nil {
+		return err
+	}
+	before, after := t.seen.before, t.seen.after
+	t.cost(mark{}, after, book.End().Sum())
+	if t.m.Cost == nil {
+		return nil
+	}
+	t.m.Cost.RSSPeakBytes = max(before.usage.RSSPeak, after.usage.RSSPeak)
+	cpu, peak := after.usage.CPUSeconds-before.usage.CPUSeconds, after.usage.RSSPeak
+	disk := slices.MaxFunc(append(slices.Clone(t.engine.samples), sample{requested, before.usage}, sample{at, after.usage}), func(a, b sample) int {
+		return int(a.within(requested, at) - b.within(requested, at))
+	}).Disk
+	r.CPUS, r.RSSPeakBytes, r.DiskBytes = &cpu, &peak, &disk
+	return nil
+}
+
+// within is what the disk held if the sample was taken in that time, else 0.
+func (s sample) within(fromUS, toUS int64) int64 {
+	if s.atUS < fromUS || s.atUS > toUS {
+		return 0
+	}
+	return s.Disk
+}
+
+func (t *trial) writeHistogram(name string, h stats.Histogram, fromUS, toUS int64) error {
+	return hlog.Write(filepath.Join(t.dir, name), h.Histogram, time.UnixMicro(fromUS), time.UnixMicro(toUS))
+}
