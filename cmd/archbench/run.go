@@ -4,21 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"go.yaml.in/yaml/v3"
 
 	"archbench/bench/scenario"
 	"archbench/common/architecture"
 	"archbench/common/durable"
+	"archbench/common/serving"
 	"archbench/results"
 	"archbench/results/render"
-	broker "archbench/testcontainers"
 	"archbench/workloads/onlineretail"
 )
 
@@ -26,7 +26,7 @@ func runCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "run",
 		Short: "Run a suite or scenarios and write a result directory",
-		Args:  cobra.NoArgs,
+		Args:  noArguments,
 	}
 	o := newOptions(c, "suite", "scenario", "arch", "broker", "bootstrap", "workload.source", "rate", "duration", "events", "partitions", "policy", "guarantee",
 		"trigger", "batch_interval", "seed", "trials", "out", "strict")
@@ -34,31 +34,43 @@ func runCommand() *cobra.Command {
 		if err := o.load(); err != nil {
 			return err
 		}
-		return runSuite(c.Context(), o)
+		p, err := plan(o, c.ErrOrStderr())
+		if err != nil {
+			return usage(err)
+		}
+		return run(c.Context(), o, p, c.OutOrStdout())
 	}
 	return c
 }
 
-func runSuite(ctx context.Context, o *options) error {
-	p, err := plan(o)
-	if err != nil {
-		return usage(err)
+// run carries a plan out, writes what readers begin with, and judges.
+func run(ctx context.Context, o *options, p scenario.Plan, stdout io.Writer) error {
+	result, failed := scenario.Run(ctx, p)
+	if result == nil { // with one, failed says which measurements an architecture did not get through
+		return runFailure(ctx, p, errors.Join(failed, writeEffective(o, p)))
 	}
-	result, err := scenario.Run(ctx, p)
-	if errors.Is(err, onlineretail.ErrNotFound) || errors.Is(err, os.ErrNotExist) && result == nil && !exists(p.Out) {
-		return usage(err)
-	}
-	if err != nil {
-		if ctx.Err() != nil {
-			err = fmt.Errorf("interrupted; %s holds what was measured so far and no result", p.Out)
-		}
+	if err := errors.Join(writeEffective(o, p), writeReport(p.Out, result)); err != nil {
 		return runtime(err)
 	}
-	if err := writeReport(p.Out, result); err != nil {
-		return runtime(err)
+	fmt.Fprintf(stdout, "\n%s\nthe run is in %s: begin with report.md\n", render.Table(result), p.Out)
+	err := judgement(result, o.flag("strict"))
+	if failed != nil && exitCode(err) != exitDivergence {
+		return runtime(failed)
 	}
-	fmt.Printf("\n%s\nbroker: %s %s (%s); the run is in %s, begin with report.md\n", render.Table(result), result.Broker.Product, result.Broker.Version, result.Broker.Kind, p.Out)
-	return judgement(result, o.flag("strict"))
+	return err
+}
+
+// runFailure gives a failed run its code: what the files alone would have told is usage.
+func runFailure(ctx context.Context, p scenario.Plan, err error) error {
+	switch {
+	case ctx.Err() != nil && exists(p.Out):
+		return runtime(fmt.Errorf("interrupted; %s holds what was measured so far and no result", p.Out))
+	case ctx.Err() != nil:
+		return runtime(errors.New("interrupted before anything was measured"))
+	case errors.Is(err, onlineretail.ErrNotFound), errors.Is(err, fs.ErrNotExist) && !exists(p.Out):
+		return usage(err)
+	}
+	return runtime(err)
 }
 
 // judgement turns what a run found into the exit code.
@@ -76,9 +88,9 @@ func judgement(r *results.Result, strict bool) error {
 	}
 	switch {
 	case len(wrong) > 0:
-		return &failure{exitDivergence, fmt.Errorf("wrong answers: %s", strings.Join(wrong, ", "))}
+		return diverged(fmt.Errorf("wrong answers: %s", strings.Join(wrong, ", ")))
 	case strict && len(invalid) > 0:
-		return &failure{exitGate, fmt.Errorf("a gate failed: %s", strings.Join(invalid, ", "))}
+		return gateFailed(fmt.Errorf("a gate failed: %s", strings.Join(invalid, ", ")))
 	}
 	return nil
 }
@@ -88,22 +100,23 @@ func exists(path string) bool {
 	return err == nil
 }
 
-func plan(o *options) (scenario.Plan, error) {
+func plan(o *options, progress io.Writer) (scenario.Plan, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return scenario.Plan{}, fmt.Errorf("find this program: %w", err)
 	}
+	b, err := brokerOptions(o)
+	if err != nil {
+		return scenario.Plan{}, err
+	}
 	p := scenario.Plan{
 		Suite: o.text("suite"), Scenarios: o.list("scenario"), Architectures: o.list("arch"),
-		Broker:     broker.Options{Kind: o.text("broker"), Bootstrap: o.list("bootstrap"), Embedded: []string{self, "broker", "serve-embedded"}},
+		Broker: b, Kafka: b.Client,
 		Partitions: int(o.integer("partitions")), Params: o.params(), Policy: architecture.Policy(o.text("policy")), Guarantee: architecture.Guarantee(o.text("guarantee")),
 		Workload: o.text("workload.source"), WorkloadPath: o.text("workload.path"), Rate: o.number("rate"), Duration: o.duration("duration"), Events: o.integer("events"),
 		History: o.integer("history"), Trigger: o.duration("trigger"), BatchInterval: o.duration("batch_interval"), ReadsPerS: o.number("reads"),
-		Seed: uint64(o.integer("seed")), Trials: int(o.integer("trials")), Out: o.text("out"), Executable: []string{self},
-		CommandLine: strings.Join(append([]string{"archbench"}, os.Args[1:]...), " "), Progress: os.Stderr, ArchitectureConfig: writeConfig,
-	}
-	if err := o.check(); err != nil {
-		return p, err
+		Seed: uint64(o.integer("seed")), Trials: int(o.integer("trials")), Out: o.text("out"), Executable: []string{self}, Token: os.Getenv(serving.TokenVariable),
+		CommandLine: strings.Join(append([]string{"archbench"}, os.Args[1:]...), " "), Progress: progress, ArchitectureConfig: o.writeConfig,
 	}
 	if p.Suite != "" && len(p.Scenarios) > 0 {
 		return p, errors.New("--suite and --scenario exclude each other")
@@ -118,80 +131,48 @@ func plan(o *options) (scenario.Plan, error) {
 		}
 		p.Out = filepath.Join("results", "runs", time.Now().UTC().Format("20060102T150405Z")+"-"+name)
 	}
+	if entries, err := os.ReadDir(p.Out); err == nil && len(entries) > 0 {
+		return p, fmt.Errorf("%s is not empty: name another directory with --out, so that two runs do not mix", p.Out)
+	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return p, fmt.Errorf("--out: %w", err)
+	}
 	p.Commit, p.Dirty = revision()
 	return p, p.Check()
 }
 
-// revision is the commit that this program was built from.
-func revision() (commit string, dirty bool) {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "", false
+// writeConfig writes the configuration file of a serve process: all settings of
+// this run, and what the harness decides for each process. Secrets are in none.
+func (o *options) writeConfig(path string, c scenario.ProcessConfig) error {
+	p := c.Params
+	own := map[string]string{
+		"bootstrap": strings.Join(c.Bootstrap, ","), "topics": c.Topics, "data_dir": c.DataDir, "listen": "127.0.0.1:0", "allow_control": "false", "faults": "",
+		"policy": string(c.Policy), "guarantee": string(c.Guarantee), "rules": fmt.Sprint(int(c.Rules)),
+		"trigger": c.Trigger.String(), "batch_interval": c.BatchInterval.String(),
+		"windows.tumbling": p.Tumbling.String(), "windows.hop_size": p.HopSize.String(), "windows.hop_slide": p.HopSlide.String(), "windows.session_gap": p.SessionGap.String(),
+		"windows.top": p.Top.String(), "windows.segment": p.Segment.String(), "windows.distinct": p.Distinct.String(), "windows.alert": p.Alert.String(),
+		"top_k": fmt.Sprint(p.TopK), "alert_threshold_milli": fmt.Sprint(p.AlertThresholdMilli),
 	}
-	for _, s := range info.Settings {
-		switch s.Key {
-		case "vcs.revision":
-			commit = s.Value
-		case "vcs.modified":
-			dirty = s.Value == "true"
-		}
-	}
-	return commit, dirty
+	return o.save(path, own)
 }
 
-// writeConfig writes the configuration file of a serve process, in the keys of
-// the settings.
-func writeConfig(path string, c scenario.ProcessConfig) error {
-	type windows struct {
-		Tumbling   string `yaml:"tumbling"`
-		HopSize    string `yaml:"hop_size"`
-		HopSlide   string `yaml:"hop_slide"`
-		SessionGap string `yaml:"session_gap"`
-		Top        string `yaml:"top"`
-		Segment    string `yaml:"segment"`
-		Distinct   string `yaml:"distinct"`
-		Alert      string `yaml:"alert"`
+// writeEffective writes the configuration that repeats this run, if it has a directory.
+func writeEffective(o *options, p scenario.Plan) error {
+	if !exists(p.Out) {
+		return nil
 	}
-	p := c.Params
-	content, err := yaml.Marshal(struct {
-		Bootstrap     string  `yaml:"bootstrap"`
-		Topics        string  `yaml:"topics"`
-		DataDir       string  `yaml:"data_dir"`
-		Policy        string  `yaml:"policy"`
-		Guarantee     string  `yaml:"guarantee"`
-		Rules         int     `yaml:"rules"`
-		Trigger       string  `yaml:"trigger"`
-		BatchInterval string  `yaml:"batch_interval"`
-		TopK          int     `yaml:"top_k"`
-		Threshold     int64   `yaml:"alert_threshold_milli"`
-		Windows       windows `yaml:"windows"`
-	}{strings.Join(c.Bootstrap, ","), c.Topics, c.DataDir, string(c.Policy), string(c.Guarantee), int(c.Rules), c.Trigger.String(), c.BatchInterval.String(),
-		p.TopK, p.AlertThresholdMilli, windows{p.Tumbling.String(), p.HopSize.String(), p.HopSlide.String(), p.SessionGap.String(), p.Top.String(), p.Segment.String(), p.Distinct.String(), p.Alert.String()}})
+	return o.save(filepath.Join(p.Out, "config.yaml"), map[string]string{"suite": p.Suite, "out": ""}) // a repetition goes elsewhere
+}
+
+// save writes the effective settings, with some of them replaced, as a file.
+func (o *options) save(path string, instead map[string]string) error {
+	content, err := configFile(func(key string) string {
+		if value, ok := instead[key]; ok {
+			return value
+		}
+		return o.text(key)
+	})
 	if err != nil {
-		return fmt.Errorf("encode the configuration: %w", err)
+		return err
 	}
 	return durable.Replace(path, content)
-}
-
-func writeReport(dir string, r *results.Result) error {
-	return durable.Replace(filepath.Join(dir, "report.md"), []byte(render.Report(r)))
-}
-
-func reportCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "report DIR",
-		Short: "Write a run's report again, from its result.json",
-		Args:  cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
-			r, err := results.Read(args[0])
-			if err != nil {
-				return usage(err)
-			}
-			if err := writeReport(args[0], r); err != nil {
-				return runtime(err)
-			}
-			fmt.Print(render.Table(r))
-			return nil
-		},
-	}
 }

@@ -5,13 +5,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"maps"
 	"net"
+	"net/url"
 	"os"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 
 	"archbench/common/architecture"
 	"archbench/common/datadir"
@@ -51,29 +55,46 @@ func serveCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "serve lambda|kappa|unified",
 		Short: "Run one architecture behind the HTTP contract",
-		Args:  cobra.ExactArgs(1),
+		Long: "Run one architecture behind the HTTP contract. As soon as committed state can be asked, a line {\"address\":\"HOST:PORT\"} is printed;\n" +
+			"logs go to stderr; SIGTERM or Ctrl-C ends it cleanly.",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 1 && slices.Contains(slices.Collect(maps.Keys(pipelines())), args[0]) {
+				return nil
+			}
+			return fmt.Errorf("serve needs one architecture, which is lambda, kappa or unified; given: %q", strings.Join(args, " "))
+		},
 	}
 	o := newOptions(c, "bootstrap", "topics", "data_dir", "listen", "policy", "guarantee", "rules", "trigger", "batch_interval", "allow_control", "faults")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if err := o.load(); err != nil {
 			return err
 		}
-		return serve(c.Context(), o, args[0])
+		return serve(c.Context(), o, pipelines()[args[0]], c.OutOrStdout(), c.ErrOrStderr())
 	}
 	return c
 }
 
-// serve runs the named architecture until the context ends.
-func serve(ctx context.Context, o *options, name string) error {
-	p, ok := pipelines()[name]
-	if !ok {
-		return usage(fmt.Errorf("unknown architecture %q: this version serves lambda, kappa and unified", name))
-	}
-	config, err := serveConfig(o, p)
+// serve runs an architecture until the context ends. What can go wrong without
+// a broker does so first.
+func serve(ctx context.Context, o *options, p pipeline, stdout, stderr io.Writer) error {
+	config, err := serveConfig(o, p, stderr)
 	if err != nil {
 		return usage(err)
 	}
-	log, err := kafkalog.Open(ctx, kafkalog.Config{Bootstrap: o.list("bootstrap")})
+	token := os.Getenv(serving.TokenVariable)
+	if err := serving.CheckListen(o.text("listen"), token); err != nil {
+		return usage(err)
+	}
+	kafka, err := o.kafka()
+	if err != nil {
+		return usage(err)
+	}
+	l, err := net.Listen("tcp", o.text("listen"))
+	if err != nil {
+		return runtime(fmt.Errorf("the address to serve at cannot be had: %w", err))
+	}
+	defer l.Close() // a second time does nothing
+	log, err := kafkalog.Open(ctx, kafka)
 	if err != nil {
 		return runtime(err)
 	}
@@ -86,59 +107,67 @@ func serve(ctx context.Context, o *options, name string) error {
 	if err != nil {
 		return runtime(err)
 	}
-	g, ctx := errgroup.WithContext(ctx)
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	g.Go(func() error {
-		defer stop() // an architecture that ended serves no more
-		return a.Run(ctx)
-	})
-	if err := listen(ctx, g, o, a); err != nil {
-		stop()
-		return errors.Join(err, g.Wait())
+	var control serving.Control
+	if o.flag("allow_control") {
+		control = controlOf(a, config.Faults, p.bugs)
 	}
-	if err := g.Wait(); err != nil {
+	server, err := serving.NewServer(a, o.text("listen"), token, control)
+	if err != nil {
+		return usage(err)
+	}
+	if err := follow(ctx, a, server, l, stdout); err != nil {
 		return runtime(err)
 	}
 	return nil
 }
 
-func listen(ctx context.Context, g *errgroup.Group, o *options, a architecture.Architecture) error {
-	server, err := serving.NewServer(a, o.text("listen"), os.Getenv(serving.TokenVariable), nil)
-	if err != nil {
-		return usage(err)
-	}
-	l, err := net.Listen("tcp", o.text("listen"))
-	if err != nil {
-		return runtime(fmt.Errorf("listen: %w", err))
-	}
-	g.Go(func() error { return server.Serve(ctx, l) })
-	return json.NewEncoder(os.Stdout).Encode(struct {
+// follow runs the architecture behind the server. At the end the server goes
+// first, so that answers under way still find the architecture open.
+func follow(ctx context.Context, a architecture.Architecture, server *serving.Server, l net.Listener, stdout io.Writer) error {
+	asked, stopServing := context.WithCancel(ctx)
+	defer stopServing()
+	running, stopRunning := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopRunning()
+	ran := make(chan error, 1)
+	go func() {
+		defer stopServing() // an architecture that ended serves no more
+		ran <- a.Run(running)
+	}()
+	err := json.NewEncoder(stdout).Encode(struct {
 		Address string `json:"address"`
 	}{l.Addr().String()})
+	if err == nil {
+		err = server.Serve(asked, l)
+	}
+	stopRunning()
+	return errors.Join(err, <-ran)
 }
 
-func serveConfig(o *options, p pipeline) (architecture.Config, error) {
+func serveConfig(o *options, p pipeline, stderr io.Writer) (architecture.Config, error) {
 	c := architecture.Config{
 		Topics: eventlog.TopicsOf(o.text("topics")), Dir: o.text("data_dir"), Params: o.params(),
 		Policy: architecture.Policy(o.text("policy")), Guarantee: architecture.Guarantee(o.text("guarantee")),
-		Trigger: o.duration("trigger"), BatchInterval: o.duration("batch_interval"), MemoryBytes: o.integer("memory"),
-		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		Trigger: o.duration("trigger"), BatchInterval: o.duration("batch_interval"), CommitInterval: o.duration("commit_interval"), MemoryBytes: o.integer("memory"),
+		Logger: slog.New(slog.NewTextHandler(stderr, nil)),
 	}
-	rules := o.integer("rules")
-	if err := o.check(); err != nil {
-		return c, err
-	}
-	var err error
-	if c.Rules, err = view.ParseRules(int(rules)); err != nil {
+	if err := errors.Join(architecture.CheckSemantics(c.Policy, c.Guarantee), c.Params.Validate()); err != nil {
 		return c, err
 	}
 	for _, needed := range []string{"topics", "data_dir", "bootstrap"} {
-		if o.text(needed) == "" {
-			return c, fmt.Errorf("serve needs %s", needed)
+		if s, _ := find(needed); o.text(needed) == "" {
+			return c, fmt.Errorf("serve needs --%s: %s", s.flag, strings.TrimPrefix(s.meaning, "serve: "))
 		}
 	}
-	if err := errors.Join(architecture.CheckSemantics(c.Policy, c.Guarantee), c.Params.Validate()); err != nil {
+	for _, positive := range []string{"trigger", "batch_interval", "commit_interval"} {
+		if o.duration(positive) <= 0 {
+			return c, fmt.Errorf("%s is %s: it must be positive", positive, o.text(positive))
+		}
+	}
+	if c.MemoryBytes <= 0 {
+		return c, fmt.Errorf("memory is %d: it must be a positive number of bytes", c.MemoryBytes)
+	}
+	var err error
+	if c.Rules, err = view.ParseRules(int(o.integer("rules"))); err != nil {
 		return c, err
 	}
 	if c.Faults, err = fault.Parse(o.text("faults"), p.crashPoints, p.bugs); err != nil {
@@ -146,6 +175,25 @@ func serveConfig(o *options, p pipeline) (architecture.Config, error) {
 	}
 	c.Faults.Crash = func(string) { // as kill -9: nothing is tidied up
 		syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		select {} // until the signal is there nothing more is done
 	}
 	return c, nil
+}
+
+// controlOf plants bugs, which works for every architecture, and leaves the rest to those that can.
+func controlOf(a architecture.Architecture, faults *fault.Set, bugs []string) serving.Control {
+	return func(ctx context.Context, what string, args url.Values) (bool, error) {
+		if what == "bug" {
+			name := args.Get("name")
+			if !slices.Contains(bugs, name) {
+				return true, fmt.Errorf("unknown bug %q: known are %s", name, strings.Join(bugs, ", "))
+			}
+			faults.Plant(name)
+			return true, nil
+		}
+		if c, ok := a.(serving.Controller); ok {
+			return c.Control(ctx, what, args)
+		}
+		return false, nil
+	}
 }
