@@ -13,6 +13,7 @@ import (
 	"archbench/common/eventlog"
 	"archbench/common/eventlog/kafkalog"
 	"archbench/common/eventlog/kafkalog/kafkalogtest"
+	"archbench/common/eventlog/logtest"
 	broker "archbench/testcontainers"
 	"archbench/testcontainers/brokertest"
 )
@@ -149,4 +150,8 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%+v: %v, want a sentence with %q", c.o, err, c.says)
 		}
 	}
+}
+
+func BenchmarkLogOnKafka(b *testing.B) {
+	logtest.Bench(b, brokertest.Log(b))
 }

@@ -14,3 +14,9 @@ func TestLog(t *testing.T) {
 		return l
 	})
 }
+
+func BenchmarkLog(b *testing.B) {
+	l := memlog.New()
+	defer l.Close()
+	logtest.Bench(b, l)
+}
