@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -24,17 +25,17 @@ const (
 	External  = "external"
 )
 
-// Image is the Kafka image that kind container runs.
-const Image = "archbench/kafka:4.1.1"
+// Image is the Kafka image that kind container runs: version and layout, as in image/build.sh.
+const Image = "archbench/kafka:4.1.1-r2"
 
-// kafkaVersion is that of the image and the jars.
+// kafkaVersion is that of the image.
 const kafkaVersion = "4.1.1"
 
 // Options say which broker to start.
 type Options struct {
 	Kind      string   // "" is auto
 	Bootstrap []string // for external
-	Dir       string   // data of local and embedded brokers; emptied by the caller
+	Dir       string   // where local and embedded brokers keep their data while they run; "" is the temporary directory
 	CPUs      []int    // processors for the broker; nil: all
 	// Embedded is the command that runs the embedded broker in a process of its
 	// own; the data directory and the address are appended to it.
@@ -64,7 +65,7 @@ type Broker interface {
 	Kill(ctx context.Context) error
 	// Restart starts it again on the same port with the same data.
 	Restart(ctx context.Context) error
-	// Close ends it and removes what it left.
+	// Close ends it and removes what it left; a second call does nothing.
 	Close() error
 }
 
@@ -126,7 +127,7 @@ func useExternal(ctx context.Context, o Options) (Broker, error) {
 	}
 	c := o.Client
 	c.Bootstrap = o.Bootstrap
-	if err := answers(ctx, c, 10*time.Second); err != nil {
+	if err := answers(ctx, c, 10*time.Second, nil); err != nil {
 		return nil, err
 	}
 	return external{o.Bootstrap}, nil
@@ -144,12 +145,22 @@ func (e external) Restart(context.Context) error {
 }
 func (e external) Close() error { return nil }
 
-// answers returns when a broker answers metadata requests, or with the last
-// error when the patience is over. Kafka logs nothing to wait for.
-func answers(ctx context.Context, c kafkalog.Config, patience time.Duration) error {
+// starting is how long a broker may take to answer.
+const starting = 60 * time.Second
+
+// answers returns when a broker answers metadata requests, or with an error when
+// the patience is over or ended, if given, says that the broker is no more.
+// Kafka logs nothing to wait for.
+func answers(ctx context.Context, c kafkalog.Config, patience time.Duration, ended func(context.Context) error) error {
+	given := ctx
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for {
+		if ended != nil {
+			if err := ended(ctx); err != nil && ctx.Err() == nil {
+				return err
+			}
+		}
 		for _, address := range c.Bootstrap { // a port that refuses is quicker to find than a client's timeout
 			conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", address)
 			if err == nil {
@@ -163,24 +174,54 @@ func answers(ctx context.Context, c kafkalog.Config, patience time.Duration) err
 		select {
 		case <-time.After(100 * time.Millisecond):
 		case <-ctx.Done():
+			if given.Err() != nil {
+				return given.Err()
+			}
 			return fmt.Errorf("no Kafka broker answered at %s within %v", strings.Join(c.Bootstrap, ","), patience)
 		}
 	}
 }
 
-// freePorts finds n free loopback ports. They stay free until somebody takes
-// them, which between here and the broker's start is unlikely and shows as an error.
+// firstPort is the lowest port that a broker gets.
+const firstPort = 15_000
+
+// freePorts finds n free loopback ports below those that the kernel gives to
+// outgoing connections: a client that tries to reach a killed broker could
+// otherwise be given the broker's own port, and keep it from coming back.
 func freePorts(n int) ([]int, error) {
+	end := firstOutgoing()
+	if end <= firstPort+1000 {
+		return nil, fmt.Errorf("find a free port: the kernel gives out ports from %d on, and the broker's would be from %d to there", end, firstPort)
+	}
 	var ports []int
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	var errs []error
+	for range 100 {
+		port := firstPort + rand.IntN(end-firstPort)
+		l, err := net.Listen("tcp", loopback(port))
 		if err != nil {
-			return nil, fmt.Errorf("find a free port: %w", err)
+			errs = append(errs, err)
+			continue
 		}
 		defer l.Close()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+		if ports = append(ports, port); len(ports) == n {
+			return ports, nil
+		}
 	}
-	return ports, nil
+	return nil, fmt.Errorf("find a free port: %w", errors.Join(errs...))
+}
+
+// firstOutgoing is the lowest port that the kernel picks for outgoing connections.
+func firstOutgoing() int {
+	const usual = 32_768
+	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
+	if err != nil {
+		return usual
+	}
+	var first, last int
+	if _, err := fmt.Sscan(string(text), &first, &last); err != nil {
+		return usual
+	}
+	return first
 }
 
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }

@@ -2,23 +2,31 @@ package broker
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 	"github.com/testcontainers/testcontainers-go"
+	"github.com/testcontainers/testcontainers-go/log"
 
 	"archbench/common/eventlog/kafkalog"
 )
 
 // ownerLabel names the process that a container belongs to.
-const ownerLabel = "archbench.owner"
+const ownerLabel = "archbench.broker.owner"
+
+// startScript starts Kafka, in the container and on the machine itself. It comes
+// from this program, so that the image holds nothing but Java and Kafka.
+//
+//go:embed image/start.sh
+var startScript string
 
 // containerBroker is Kafka in a container on the host's network, so that the
 // port chosen before the start is the port, before and after a restart.
@@ -26,6 +34,8 @@ type containerBroker struct {
 	container testcontainers.Container
 	docker    *testcontainers.DockerClient
 	address   string
+	image     string
+	closed    bool
 }
 
 // startContainer runs the image. It neither pulls nor builds: make kafka-image does.
@@ -37,8 +47,17 @@ func startContainer(ctx context.Context, o Options) (Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := docker.ImageInspect(ctx, Image); err != nil {
-		return nil, errors.Join(fmt.Errorf("the image %s is not there: run make kafka-image", Image), docker.Close())
+	b, err := runContainer(ctx, docker, o)
+	if err != nil {
+		return nil, errors.Join(err, docker.Close())
+	}
+	return b, nil
+}
+
+func runContainer(ctx context.Context, docker *testcontainers.DockerClient, o Options) (Broker, error) {
+	image, err := docker.ImageInspect(ctx, Image)
+	if err != nil {
+		return nil, fmt.Errorf("the image %s is not there: run make kafka-image", Image)
 	}
 	if err := sweep(ctx, docker); err != nil {
 		o.Logger.Warn("containers of an earlier run may be left", "err", err)
@@ -47,24 +66,62 @@ func startContainer(ctx context.Context, o Options) (Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	request := testcontainers.ContainerRequest{
+	name, err := owner()
+	if err != nil {
+		return nil, err
+	}
+	c, err := testcontainers.GenericContainer(ctx, testcontainers.GenericContainerRequest{ContainerRequest: request(o, name, ports), Started: true, Logger: silent{}})
+	if err != nil {
+		err = fmt.Errorf("start the container: %w", err)
+		if c != nil {
+			err = errors.Join(err, remove(docker, c))
+		}
+		return nil, err
+	}
+	b := &containerBroker{container: c, docker: docker, address: loopback(ports[0]), image: fmt.Sprintf("%s@%s", Image, image.ID)}
+	if err := b.answers(ctx); err != nil {
+		return nil, errors.Join(err, remove(docker, c))
+	}
+	return b, nil
+}
+
+func request(o Options, owner string, ports []int) testcontainers.ContainerRequest {
+	return testcontainers.ContainerRequest{
 		Image:  Image,
-		Labels: map[string]string{ownerLabel: strconv.Itoa(os.Getpid())},
+		Labels: map[string]string{ownerLabel: owner},
 		Env:    map[string]string{"KAFKA_PORT": strconv.Itoa(ports[0]), "KAFKA_CONTROLLER_PORT": strconv.Itoa(ports[1])},
+		ConfigModifier: func(c *container.Config) {
+			c.Entrypoint, c.Cmd, c.User = []string{"/bin/sh", "-c", startScript}, nil, "0"
+		},
 		HostConfigModifier: func(h *container.HostConfig) {
 			h.NetworkMode = "host"
 			h.CpusetCpus = list(o.CPUs)
 		},
 	}
-	c, err := testcontainers.GenericContainer(ctx, testcontainers.GenericContainerRequest{ContainerRequest: request, Started: true, Logger: silent{}})
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("start the container: %w", err), docker.Close())
+}
+
+// answers waits until the broker answers, and says what it said if it does not.
+func (b *containerBroker) answers(ctx context.Context) error {
+	err := answers(ctx, kafkalog.Config{Bootstrap: b.Bootstrap()}, starting, func(ctx context.Context) error {
+		state, err := b.container.State(ctx)
+		if err != nil {
+			return fmt.Errorf("look at the container: %w", err)
+		}
+		if !state.Running {
+			return fmt.Errorf("the container ended before it answered (exit code %d)", state.ExitCode)
+		}
+		return nil
+	})
+	if err == nil || ctx.Err() != nil {
+		return err
 	}
-	b := &containerBroker{c, docker, loopback(ports[0])}
-	if err := answers(ctx, kafkalog.Config{Bootstrap: b.Bootstrap()}, 60*time.Second); err != nil {
-		return nil, errors.Join(err, b.Close())
+	logs, failed := b.container.Logs(ctx)
+	if failed != nil {
+		return errors.Join(err, fmt.Errorf("read the container's output: %w", failed))
 	}
-	return b, nil
+	defer logs.Close()
+	text, failed := io.ReadAll(io.LimitReader(logs, 1<<20))
+	return errors.Join(fmt.Errorf("%w%s", err, quoteEnd(string(text))), failed)
 }
 
 // daemon connects to the Docker daemon and fails soon if none answers.
@@ -84,6 +141,7 @@ func daemon(ctx context.Context) (docker *testcontainers.DockerClient, err error
 			err = refused(p)
 		}
 	}()
+	log.SetDefault(silent{}) // it announces the daemon
 	if docker, err = testcontainers.NewDockerClientWithOpts(ctx); err != nil {
 		return nil, refused(err)
 	}
@@ -103,9 +161,12 @@ func sweep(ctx context.Context, docker *testcontainers.DockerClient) error {
 	}
 	var errs []error
 	for _, c := range left.Items {
-		pid, err := strconv.Atoi(c.Labels[ownerLabel])
-		if err == nil && !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
-			continue // its owner lives
+		over, err := gone(c.Labels[ownerLabel])
+		if err != nil {
+			errs = append(errs, err)
+		}
+		if !over {
+			continue
 		}
 		if _, err := docker.ContainerRemove(ctx, c.ID, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true}); err != nil {
 			errs = append(errs, fmt.Errorf("remove container %s: %w", c.ID, err))
@@ -115,7 +176,7 @@ func sweep(ctx context.Context, docker *testcontainers.DockerClient) error {
 }
 
 func (b *containerBroker) Info() Info {
-	return Info{Kind: Container, Product: "Apache Kafka", Version: kafkaVersion, Image: Image}
+	return Info{Kind: Container, Product: "Apache Kafka", Version: kafkaVersion, Image: b.image}
 }
 
 func (b *containerBroker) Bootstrap() []string { return []string{b.address} }
@@ -133,18 +194,26 @@ func (b *containerBroker) Restart(ctx context.Context) error {
 	if err := b.container.Start(ctx); err != nil {
 		return fmt.Errorf("start the broker's container again: %w", err)
 	}
-	return answers(ctx, kafkalog.Config{Bootstrap: b.Bootstrap()}, 60*time.Second)
+	return b.answers(ctx)
 }
 
 // Close implements Broker.
 func (b *containerBroker) Close() error {
+	if b.closed {
+		return nil
+	}
+	b.closed = true
+	return errors.Join(remove(b.docker, b.container), b.docker.Close())
+}
+
+// remove ends a container, even when what it served has been cancelled.
+func remove(docker *testcontainers.DockerClient, c testcontainers.Container) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	_, err := b.docker.ContainerRemove(ctx, b.container.GetContainerID(), client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
-	if err != nil {
-		err = fmt.Errorf("remove the broker's container: %w", err)
+	if _, err := docker.ContainerRemove(ctx, c.GetContainerID(), client.ContainerRemoveOptions{Force: true, RemoveVolumes: true}); err != nil {
+		return fmt.Errorf("remove the broker's container: %w", err)
 	}
-	return errors.Join(err, b.docker.Close())
+	return nil
 }
 
 func list(cpus []int) string {

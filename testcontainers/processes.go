@@ -8,8 +8,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"runtime/debug"
 	"strconv"
-	"time"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 
@@ -23,7 +25,7 @@ type processBroker struct {
 	address string
 	cpus    []int
 	command func() *exec.Cmd
-	dir     string // removed on Close, if set
+	dir     string // holds data and output; removed on Close
 	process *child.Child
 }
 
@@ -35,84 +37,106 @@ func (b *processBroker) Kill(context.Context) error { return b.process.Kill() }
 
 // Restart implements Broker.
 func (b *processBroker) Restart(ctx context.Context) error {
-	var err error
-	if b.process, err = child.Start(b.command(), b.cpus); err != nil {
+	output, err := os.OpenFile(filepath.Join(b.dir, "output.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	if err != nil {
+		return fmt.Errorf("open the broker's output: %w", err)
+	}
+	defer output.Close() // the child has its own
+	command := b.command()
+	command.Stdout, command.Stderr = output, output
+	if b.process, err = child.Start(command, b.cpus); err != nil {
 		return err
 	}
-	answered := make(chan error, 1)
-	wait, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() {
-		answered <- answers(wait, kafkalog.Config{Bootstrap: b.Bootstrap()}, 60*time.Second)
-	}()
-	select {
-	case err = <-answered:
-	case <-b.process.Done():
-		err = fmt.Errorf("the broker ended before it answered: %w", b.process.Err())
-	}
+	process := b.process
+	err = answers(ctx, kafkalog.Config{Bootstrap: b.Bootstrap()}, starting, func(context.Context) error {
+		select {
+		case <-process.Done():
+			return fmt.Errorf("the broker ended before it answered (%w)", process.Err())
+		default:
+			return nil
+		}
+	})
 	if err != nil {
-		return errors.Join(err, b.process.Kill())
+		return errors.Join(fmt.Errorf("%w%s", err, lastLines(output.Name())), b.process.Kill())
 	}
 	return nil
 }
 
+// lastLines is the end of what a broker said, for an error: the cause stands there.
+func lastLines(path string) string {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Sprintf("; what it said cannot be read: %v", err)
+	}
+	return quoteEnd(string(text))
+}
+
+func quoteEnd(text string) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	if lines[0] == "" {
+		return "; it said nothing"
+	}
+	return "; it said: " + strings.Join(lines[max(0, len(lines)-5):], " | ")
+}
+
 // Close implements Broker.
 func (b *processBroker) Close() error {
-	err := b.process.Kill() // its data go with it: no need to end it gently
-	if b.dir != "" {
-		err = errors.Join(err, os.RemoveAll(b.dir))
-	}
-	return err
+	return errors.Join(b.process.Kill(), os.RemoveAll(b.dir)) // its data go with it: no need to end it gently
 }
 
 func begin(ctx context.Context, b *processBroker) (Broker, error) {
 	if err := b.Restart(ctx); err != nil {
-		if b.dir != "" {
-			err = errors.Join(err, os.RemoveAll(b.dir))
-		}
-		return nil, err
+		return nil, errors.Join(err, os.RemoveAll(b.dir))
 	}
 	return b, nil
 }
 
-// workDir is where a broker keeps its data: below o.Dir, or temporary.
-func workDir(o Options) (string, error) {
-	if o.Dir != "" {
-		if err := os.MkdirAll(o.Dir, 0o755); err != nil {
-			return "", fmt.Errorf("make the broker's directory: %w", err)
-		}
-	}
-	dir, err := os.MkdirTemp(o.Dir, "archbench-broker-*")
-	if err != nil {
-		return "", fmt.Errorf("make the broker's directory: %w", err)
-	}
-	return dir, nil
-}
-
 // jarsDir is where local jars are: ARCHBENCH_KAFKA_HOME/libs, or the cache that make kafka-jars fills.
-func jarsDir() (string, error) {
-	dir := filepath.Join(root(), ".cache", "image", "jars")
+func jarsDir() (dir, version string, err error) {
+	dir = filepath.Join(root(), ".cache", "image", "jars")
 	if home := os.Getenv("ARCHBENCH_KAFKA_HOME"); home != "" {
 		dir = filepath.Join(home, "libs")
 	}
-	if found, err := filepath.Glob(filepath.Join(dir, "kafka_2.13-*.jar")); err != nil || len(found) == 0 {
-		return "", fmt.Errorf("no Kafka jars in %s: run make kafka-jars, or set ARCHBENCH_KAFKA_HOME", dir)
+	found, err := filepath.Glob(filepath.Join(dir, "kafka_2.13-*.jar"))
+	if err != nil || len(found) == 0 {
+		return "", "", fmt.Errorf("no Kafka jars in %s: run make kafka-jars, or set ARCHBENCH_KAFKA_HOME", dir)
 	}
-	return dir, nil
+	version = strings.TrimSuffix(strings.TrimPrefix(filepath.Base(found[0]), "kafka_2.13-"), ".jar")
+	return dir, version, nil
+}
+
+// oldestJava is the first version that runs Kafka 4.
+const oldestJava = 17
+
+var javaVersion = regexp.MustCompile(`version "(?:1\.)?(\d+)`)
+
+// checkJava fails if there is no Java, or one that is too old for Kafka.
+func checkJava(ctx context.Context) error {
+	if _, err := exec.LookPath("java"); err != nil {
+		return fmt.Errorf("no Java is installed (Kafka needs version %d or later)", oldestJava)
+	}
+	said, err := exec.CommandContext(ctx, "java", "-version").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("java -version fails: %w%s", err, quoteEnd(string(said)))
+	}
+	found := javaVersion.FindSubmatch(said)
+	if found == nil {
+		return fmt.Errorf("java -version does not say which version it is%s", quoteEnd(string(said)))
+	}
+	if version, err := strconv.Atoi(string(found[1])); err != nil || version < oldestJava {
+		return fmt.Errorf("the Java that is installed has version %s, Kafka needs %d or later", found[1], oldestJava)
+	}
+	return nil
 }
 
 // startLocal runs Kafka's jars under the Java that is installed.
 func startLocal(ctx context.Context, o Options) (Broker, error) {
-	jars, err := jarsDir()
+	jars, version, err := jarsDir()
 	if err != nil {
 		return nil, err
 	}
-	if _, err := exec.LookPath("java"); err != nil {
-		return nil, errors.New("no Java is installed (Kafka needs version 17 or later)")
-	}
-	script := filepath.Join(root(), "testcontainers", "image", "start.sh")
-	if _, err := os.Stat(script); err != nil {
-		return nil, fmt.Errorf("the start script is not there: %w", err)
+	if err := checkJava(ctx); err != nil {
+		return nil, err
 	}
 	ports, err := freePorts(2)
 	if err != nil {
@@ -123,9 +147,9 @@ func startLocal(ctx context.Context, o Options) (Broker, error) {
 		return nil, err
 	}
 	return begin(ctx, &processBroker{
-		info: Info{Kind: Local, Product: "Apache Kafka", Version: kafkaVersion}, address: loopback(ports[0]), cpus: o.CPUs, dir: dir,
+		info: Info{Kind: Local, Product: "Apache Kafka", Version: version}, address: loopback(ports[0]), cpus: o.CPUs, dir: dir,
 		command: func() *exec.Cmd {
-			c := exec.Command("/bin/sh", script)
+			c := exec.Command("/bin/sh", "-c", startScript)
 			c.Env = append(os.Environ(), "KAFKA_JARS="+jars, "KAFKA_DATA="+dir, "KAFKA_PORT="+strconv.Itoa(ports[0]), "KAFKA_CONTROLLER_PORT="+strconv.Itoa(ports[1]))
 			return c
 		},
@@ -147,11 +171,25 @@ func startEmbedded(ctx context.Context, o Options) (Broker, error) {
 	}
 	address := loopback(ports[0])
 	return begin(ctx, &processBroker{
-		info: Info{Kind: Embedded, Product: "franz-go kfake, not Apache Kafka"}, address: address, cpus: o.CPUs, dir: dir,
+		info: Info{Kind: Embedded, Product: "franz-go kfake, not Apache Kafka", Version: kfakeVersion()}, address: address, cpus: o.CPUs, dir: dir,
 		command: func() *exec.Cmd {
 			return exec.Command(o.Embedded[0], append(o.Embedded[1:len(o.Embedded):len(o.Embedded)], dir, address)...)
 		},
 	})
+}
+
+// kfakeVersion is the version of the module that this program was built with.
+func kfakeVersion() string {
+	build, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	for _, m := range build.Deps {
+		if m.Path == "github.com/twmb/franz-go/pkg/kfake" {
+			return m.Version
+		}
+	}
+	return ""
 }
 
 // ServeEmbedded runs the embedded broker at an address, with its data in dir,

@@ -3,8 +3,8 @@
 # The environment names what differs: KAFKA_PORT (client port on the loopback),
 # KAFKA_CONTROLLER_PORT, KAFKA_DATA (kept over a restart), KAFKA_JARS, KAFKA_HEAP.
 set -eu
-data=${KAFKA_DATA:-/var/lib/kafka}
-jars=${KAFKA_JARS:-/opt/kafka/jars}
+data=${KAFKA_DATA:-/var/lib/archbench}
+jars=${KAFKA_JARS:-/opt/kafka/libs}
 port=${KAFKA_PORT:-9092}
 controller=${KAFKA_CONTROLLER_PORT:-9093}
 mkdir -p "$data"
