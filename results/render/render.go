@@ -1,197 +1,224 @@
 package render
 
 import (
-	"bytes"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"archbench/results"
 )
 
-// Table is the result in a few columns, for a terminal.
-func Table(r *results.Result) string {
-	var b bytes.Buffer
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "scenario\tarchitecture\tresult\tfreshness p99\tread age p99\tanswer p99\twrong reads\twrong rows at the end\tCPU s/M\tRSS peak\tvalid")
-	for i := range r.Measurements {
-		m := &r.Measurements[i]
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", m.Scenario, m.Architecture, headline(m),
-			p99(m, m.FreshnessUS), p99(m, m.AgeUS), p99(m, m.AnswerUS), wrongReads(m), wrongRows(m), cpu(m), rss(m), valid(m))
-	}
-	w.Flush() // a buffer takes everything
-	return b.String()
-}
-
-// headline is the one figure that a scenario is about.
-func headline(m *results.Measurement) string {
-	switch {
-	case !m.Valid:
-		return "–"
-	case m.Throughput != nil:
-		return fmt.Sprintf("%.0f events/s", m.Throughput.EventsPerS)
-	case m.Reprocess != nil:
-		return fmt.Sprintf("switched in %.1f s", m.Reprocess.Seconds)
-	}
-	return fmt.Sprintf("%.0f events/s offered", m.Load.OfferedPerS)
-}
-
-func p99(m *results.Measurement, p *results.Percentiles) string {
-	switch {
-	case p == nil || !m.Valid:
-		return "–"
-	case p.P99 == nil && p.Note != "":
-		short, _, _ := strings.Cut(p.Note, " for ")
-		return short
-	case p.P99 == nil:
-		return "–"
-	}
-	return fmt.Sprintf("%.1f ms", float64(*p.P99)/1000)
-}
-
-func wrongReads(m *results.Measurement) string {
-	if m.Divergence == nil {
-		return "–"
-	}
-	return fmt.Sprintf("%d of %d", m.Divergence.ReadsWrong, m.Divergence.Reads)
-}
-
-func wrongRows(m *results.Measurement) string {
-	if m.Divergence == nil || m.Divergence.Final == nil {
-		return "–"
-	}
-	f := m.Divergence.Final
-	return fmt.Sprintf("%d of %d", f.RowsWrong+f.RowsMissing+f.RowsExtra, f.RowsChecked)
-}
-
-func cpu(m *results.Measurement) string {
-	if m.Cost == nil || !m.Valid {
-		return "–"
-	}
-	return fmt.Sprintf("%.1f", m.Cost.CPUSPerMillion)
-}
-
-func rss(m *results.Measurement) string {
-	if m.Cost == nil {
-		return "–"
-	}
-	return fmt.Sprintf("%.0f MiB", float64(m.Cost.RSSPeakBytes)/(1<<20))
-}
-
-func valid(m *results.Measurement) string {
-	if m.Valid {
-		return "yes"
-	}
-	return "NO"
+// report is report.md as it grows.
+type report struct {
+	strings.Builder
+	r     *results.Result
+	cells []*cell
 }
 
 // Report is report.md.
 func Report(r *results.Result) string {
-	var b strings.Builder
-	p := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	p("# Lambda, Kappa and a unified lakehouse pipeline on one workload\n")
-	p("Run `%s`, %s to %s.\n", r.Run.ID, r.Run.StartedAt.Format("2006-01-02 15:04:05"), r.Run.FinishedAt.Format("15:04:05 MST"))
-	p("This compares three implementations of one order-analytics workload on one machine. It does not rank Flink, Spark or Kafka Streams, and its ratios are results, not targets.\n")
-	for _, n := range r.Run.Notes {
-		p("> %s\n", n)
-	}
-	p("## What it ran on\n")
-	p("- Machine: %s, %d cores, %.0f GiB, %s, Linux %s, %s", r.Host.CPU, r.Host.Cores, float64(r.Host.MemoryBytes)/(1<<30), r.Host.OS, r.Host.Kernel, r.Host.Go)
-	if r.Host.CPUSets.SharedCPU {
-		p("- Processors: **shared** between the harness and the architectures (`shared_cpu`): processor figures are not each side's own")
-	} else {
-		p("- Processors: harness and broker on %v, the architecture on %v; stolen by the machine's host: %.1f %%", r.Host.CPUSets.Harness, r.Host.CPUSets.Architecture, r.Host.StealPercent)
-	}
-	p("- Broker: %s %s (%s), %d partitions", r.Broker.Product, r.Broker.Version, r.Broker.Kind, r.Broker.Partitions)
-	if r.Broker.Kind == "embedded" {
-		p("- **The broker is a stand-in and not Apache Kafka: no latency or throughput here is Kafka's.**")
-	}
-	for _, why := range r.Broker.Because {
-		p("- Passed over: %s", why)
-	}
-	for _, w := range r.Workloads {
-		p("- Workload `%s`: %s%s", w.ID, w.Source, note(w))
-	}
-	p("- Repeat it with: `%s`\n", r.Run.Command)
-	p("## Results\n")
-	p("| scenario | architecture | trial | result | freshness p50 / p99 | read age p99 | answer p99 | wrong reads | wrong rows at the end | CPU s per M events | RSS peak | disk |")
-	p("|---|---|---|---|---|---|---|---|---|---|---|---|")
-	for i := range r.Measurements {
-		m := &r.Measurements[i]
-		p("| %s | %s | %d | %s | %s / %s | %s | %s | %s | %s | %s | %s | %s |", m.Scenario, m.Architecture, m.Trial, headline(m), p50(m, m.FreshnessUS), p99(m, m.FreshnessUS),
-			p99(m, m.AgeUS), p99(m, m.AnswerUS), wrongReads(m), wrongRows(m), cpu(m), rss(m), disk(m))
-	}
-	p("")
-	remarks(p, r)
-	p("## How to read this\n")
-	p("- **Wrong and late are told apart.** Every answer names the offsets it covers. *Wrong* compares it with the truth at exactly those offsets, computed by a third, independent implementation. *Late* is the rest:")
-	p("- **freshness**: from the moment an event was meant to be sent to the announcement that answers include it, over every event of the window;")
-	p("- **read age**: how old the oldest event is that a reader's answer does not yet show, when the answer arrives; 0 if it shows all that were due;")
-	p("- **answer**: from a read's scheduled time to its whole body.")
-	p("- **steady** sends at a constant rate over a history; **backfill** starts an architecture on a complete log and ends when answers include all of it; **reprocess** posts rules 2 under live load and ends at the atomic switch.")
-	p("- A percentile that too few independent announcements support is left out and says so. A measurement that failed a gate is marked and shows no headline figure.\n")
-	if f := r.Floors; f != nil {
-		p("## Floors of this machine\n")
-		p("Without any architecture: read %.2f M records per CPU second, read and decode %.2f M; produce→consume p50 %s, p99 %s.\n", f.ReadPerCPUS/1e6, f.DecodePerCPUS/1e6, ms(f.ProduceConsumeUS, false), ms(f.ProduceConsumeUS, true))
-	}
-	return b.String()
+	w := &report{r: r, cells: cells(r)}
+	w.opening()
+	w.headlines()
+	w.setting()
+	w.correctness()
+	w.staleness()
+	w.work()
+	w.cost()
+	w.validity()
+	w.floors()
+	w.repetition()
+	return w.String()
 }
 
-func remarks(p func(string, ...any), r *results.Result) {
-	for i := range r.Measurements {
-		m := &r.Measurements[i]
-		name := fmt.Sprintf("%s on %s, trial %d", m.Scenario, m.Architecture, m.Trial)
-		for _, why := range m.InvalidBecause {
-			p("- **%s is invalid**: %s", name, why)
-		}
-		for _, n := range m.Notes {
-			p("- %s: %s", name, n)
-		}
-		if rp := m.Reprocess; rp != nil && rp.FreshnessP99BeforeUS != nil && rp.FreshnessP99DuringUS != nil && m.Valid {
-			p("- %s: freshness p99 went from %.1f ms before the reprocess to %.1f ms during it", name, float64(*rp.FreshnessP99BeforeUS)/1000, float64(*rp.FreshnessP99DuringUS)/1000)
-		}
-		if m.Divergence != nil {
-			for _, e := range m.Divergence.Examples {
-				p("- **%s, wrong**: %s", name, e)
-			}
-		}
+// line writes one line.
+func (w *report) line(format string, args ...any) { fmt.Fprintf(w, format+"\n", args...) }
+
+// paragraph writes one line and an empty one.
+func (w *report) paragraph(format string, args ...any) { w.line(format+"\n", args...) }
+
+// table writes a table, or nothing without rows.
+func (w *report) table(columns []string, rows [][]string) {
+	if len(rows) == 0 {
+		return
 	}
-	p("")
+	w.line("| %s |", strings.Join(columns, " | "))
+	w.line("|%s", strings.Repeat("---|", len(columns)))
+	for _, row := range rows {
+		for i := range row { // a path may hold what ends a column
+			row[i] = strings.ReplaceAll(row[i], "|", `\|`)
+		}
+		w.line("| %s |", strings.Join(row, " | "))
+	}
+	w.line("")
 }
 
-func note(w results.Workload) string {
-	s := ""
-	if w.SHA256 != "" {
-		s = ", SHA-256 " + w.SHA256
+func (w *report) opening() {
+	w.paragraph("# Lambda, Kappa and a unified lakehouse pipeline on one workload")
+	w.paragraph("Run `%s`, %s to %s.", w.r.Run.ID, w.r.Run.StartedAt.UTC().Format("2006-01-02 15:04:05"), w.r.Run.FinishedAt.UTC().Format("15:04:05 UTC"))
+	w.paragraph("Order lines and profile changes arrive in Kafka; seven views of them (revenue by window and country, sessions, top products, and so on) are kept and can be asked for " +
+		"at any time. Each architecture below keeps the same views of the same events, one at a time, in a process of its own.")
+	w.paragraph("This compares three implementations on one machine. It does not rank Flink, Spark or Kafka Streams, and ratios between the architectures are results, never targets.")
+	if w.r.Broker.Kind == "embedded" {
+		w.paragraph("> **%s**", standIn)
 	}
-	if w.Note != "" {
-		s += " (" + w.Note + ")"
+	for _, n := range w.r.Run.Notes {
+		w.paragraph("> %s", n)
 	}
-	return s
 }
 
-func p50(m *results.Measurement, p *results.Percentiles) string {
-	if p == nil || !m.Valid || p.P50 == nil {
-		return "–"
+// headlines is one figure for each scenario and architecture.
+func (w *report) headlines() {
+	w.paragraph("## The figures in short")
+	var architectures, scenarios []string
+	rows := map[string][]string{}
+	for _, c := range w.cells {
+		if !slices.Contains(architectures, c.architecture) {
+			architectures = append(architectures, c.architecture)
+		}
 	}
-	return fmt.Sprintf("%.1f ms", float64(*p.P50)/1000)
+	slices.Sort(architectures) // the order of measuring rotates; a table's should not
+	for _, c := range w.cells {
+		name := w.scenarioName(c)
+		if rows[name] == nil {
+			scenarios = append(scenarios, name)
+			rows[name] = slices.Repeat([]string{none}, len(architectures))
+		}
+		rows[name][slices.Index(architectures, c.architecture)] = c.summary(c.headline())
+	}
+	var lines [][]string
+	for _, s := range scenarios {
+		lines = append(lines, append([]string{s}, rows[s]...))
+	}
+	w.table(append([]string{"scenario: its figure"}, architectures...), lines)
+	if slices.ContainsFunc(w.cells, func(c *cell) bool { return len(c.valid()) > 1 }) {
+		w.paragraph("Median of the valid trials, and their range.")
+	}
+	for _, s := range scenarioMeanings {
+		if slices.ContainsFunc(w.cells, func(c *cell) bool { return c.scenario == s.name }) {
+			w.line("- **%s**: %s", s.name, s.meaning)
+		}
+	}
+	w.line("- %s", w.correctInShort())
+	if invalid := w.invalid(); len(invalid) > 0 {
+		w.line("- **%d of %d measurements are invalid** and show no headline figure: see [Validity](#validity).", len(invalid), len(w.r.Measurements))
+	}
+	w.line("")
 }
 
-func ms(p *results.Percentiles, tail bool) string {
+// scenarioName names a row of the headlines; variants of one scenario differ in it.
+func (w *report) scenarioName(c *cell) string {
+	name := c.scenario
+	own := func(of func(*cell) string) bool { // whether the scenario comes with several
+		return slices.ContainsFunc(w.cells, func(o *cell) bool { return o.scenario == c.scenario && of(o) != of(c) })
+	}
+	if own(func(c *cell) string { return c.workload }) {
+		name += " on " + c.workload
+	}
+	if own(func(c *cell) string { return c.variant }) {
+		name += " (" + c.variant + ")"
+	}
+	return name + ": " + c.headline().name
+}
+
+var scenarioMeanings = []struct{ name, meaning string }{
+	{"steady", "events at a constant rate over a history that is there already. Freshness is the time from the moment an event was meant to be sent until answers include it; 99 of 100 events are at least as fresh as p99."},
+	{"backfill", "the log is complete before the architecture starts; the figure is events per second from the start of its process until answers include all of them."},
+	{"reprocess", "new business rules are posted while events arrive; the figure is the time from the request until answers follow the new rules, switched at once over the whole history."},
+}
+
+func (w *report) invalid() []*results.Measurement {
+	var all []*results.Measurement
+	for i := range w.r.Measurements {
+		if m := &w.r.Measurements[i]; !m.Valid {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+// correctInShort is correctness over everything, in a sentence.
+func (w *report) correctInShort() string {
+	var reads, readsWrong, rows, rowsWrong int64
+	judged := false
+	for _, c := range w.cells {
+		r, rw, n, nw, any := c.wrong()
+		reads, readsWrong, rows, rowsWrong, judged = reads+r, readsWrong+rw, rows+n, rowsWrong+nw, judged || any
+	}
 	switch {
-	case p == nil:
-		return "–"
-	case tail && p.P99 != nil:
-		return fmt.Sprintf("%.1f ms", float64(*p.P99)/1000)
-	case !tail && p.P50 != nil:
-		return fmt.Sprintf("%.1f ms", float64(*p.P50)/1000)
+	case !judged:
+		return "No answer was judged."
+	case readsWrong+rowsWrong > 0:
+		return fmt.Sprintf("**Answers were wrong**: %s of %s reads and %s of %s rows at the end. See [Correctness](#correctness).", count(readsWrong), count(reads), count(rowsWrong), count(rows))
 	}
-	return "–"
+	return fmt.Sprintf("No answer was wrong: 0 of %s reads and 0 of %s rows at the end, each compared exactly.", count(reads), count(rows))
 }
 
-func disk(m *results.Measurement) string {
-	if m.Cost == nil {
-		return "–"
+// setting is what was run, and on what.
+func (w *report) setting() {
+	r := w.r
+	w.paragraph("## What was run, and on what")
+	w.line("- Machine: %s, %d cores, %s of memory, %s, Linux %s, %s", r.Host.CPU, r.Host.Cores, bytes(r.Host.MemoryBytes), r.Host.OS, r.Host.Kernel, r.Host.Go)
+	if r.Host.CPUSets.SharedCPU {
+		w.line("- Processors: **shared** between the harness and the architectures (`shared_cpu`): processor figures are not each side's own")
+	} else {
+		w.line("- Processors: harness and broker on %v, the architecture on %v", r.Host.CPUSets.Harness, r.Host.CPUSets.Architecture)
 	}
-	return fmt.Sprintf("%.0f MiB", float64(m.Cost.DiskBytes)/(1<<20))
+	w.line("- Taken by the machine's own host: %.1f %% of the processors' time", r.Host.StealPercent)
+	w.line("- Broker: %s, %d partitions of each topic", brokerName(r.Broker), r.Broker.Partitions)
+	for _, why := range r.Broker.Because {
+		w.line("- Passed over: %s", why)
+	}
+	var said []string
+	for _, source := range r.Workloads {
+		if text := workload(source); !slices.Contains(said, text) {
+			said = append(said, text)
+			w.line("- Workload %s", text)
+		}
+	}
+	w.line("")
+	var rows [][]string
+	for _, c := range w.cells {
+		m := c.trials[0]
+		offered := none
+		if m.Load.OfferedPerS > 0 {
+			offered = perSecond(m.Load.OfferedPerS)
+		}
+		disturbed := fmt.Sprintf("%s / %s / %s", count(m.Load.Duplicates), count(m.Load.Late), count(m.Load.Poison))
+		rows = append(rows, []string{c.scenario, c.architecture, c.workload, count(m.Load.Events), count(m.Load.History), disturbed, offered, c.variant, count(int64(len(c.trials)))})
+	}
+	w.table([]string{"scenario", "architecture", "workload", "events", "of them history", "duplicate / late / unusable", "live rate", "conditions", "trials"}, rows)
+}
+
+func workload(s results.Workload) string {
+	text := fmt.Sprintf("`%s`: %s", s.ID, s.Source)
+	var parameters []string
+	for _, k := range slices.Sorted(maps.Keys(s.Parameters)) {
+		parameters = append(parameters, k+" "+s.Parameters[k])
+	}
+	if len(parameters) > 0 {
+		text += " (" + strings.Join(parameters, ", ") + ")"
+	}
+	if s.SHA256 != "" {
+		text += ", SHA-256 `" + s.SHA256 + "`"
+	}
+	if s.Note != "" {
+		text += ". " + s.Note
+	}
+	return text
+}
+
+func (w *report) repetition() {
+	w.paragraph("## How to repeat it")
+	w.line("```\n%s\n```\n", w.r.Run.Command)
+	built := "a build that names no commit"
+	if w.r.Run.Commit != "" {
+		built = "commit `" + w.r.Run.Commit + "`"
+		if w.r.Run.Dirty {
+			built += " with changes that are in no commit"
+		}
+	}
+	w.paragraph("Seed %d, %s. `config.yaml` beside this report holds every setting: `archbench run --config config.yaml`. The raw files of each measurement stand in its folder; "+
+		"`archbench report` writes this page again from `result.json`.", w.r.Run.Seed, built)
 }
