@@ -76,7 +76,7 @@ func (e *engine) follows(ctx context.Context, c ProcessConfig, path string) erro
 		e.t.name, e.t.url, c.Topics, c.Topics, strings.Join(c.Bootstrap, ","), path)
 	end := e.t.sentSoFar()
 	var last error
-	for deadline := time.Now().Add(e.t.Patience); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(e.t.fixed.patience); time.Now().Before(deadline); {
 		at, rules, err := e.client.Coverage(ctx)
 		switch {
 		case ctx.Err() != nil:
@@ -96,7 +96,7 @@ func (e *engine) follows(ctx context.Context, c ProcessConfig, path string) erro
 			return err
 		}
 	}
-	return broke("%s at %s did not follow the topics %s within %v: %w", e.t.name, e.t.url, c.Topics, e.t.Patience, last)
+	return broke("%s at %s did not follow the topics %s within %v: %w", e.t.name, e.t.url, c.Topics, e.t.fixed.patience, last)
 }
 
 // poll is the time between looks at something that is waited for.
@@ -177,8 +177,8 @@ func (e *engine) until(ctx context.Context, what string, ok func(ledger.Announce
 		if err != nil {
 			return broke("%w while %s", err, what)
 		}
-		if time.Since(began) > e.t.Patience {
-			return broke("%s took longer than %v: coverage is %s, rules are %d", what, e.t.Patience, a.Coverage, a.Rules)
+		if time.Since(began) > e.t.fixed.patience {
+			return broke("%s took longer than %v: coverage is %s, rules are %d", what, e.t.fixed.patience, a.Coverage, a.Rules)
 		}
 		e.t.show("%s: %s, %d of %d events", e.t.label, what, a.Coverage.Sum(), e.t.loader.Count())
 		if err := pause(ctx, poll); err != nil {

@@ -13,12 +13,8 @@ import (
 	"archbench/results"
 )
 
-// The floors' sizes: enough for stable figures, little enough for a quick suite.
-const (
-	floorEvents = 300_000
-	floorRate   = 2_000
-	floorLive   = 4 * time.Second
-)
+// floorRate is the rate of produce→consume, events per second.
+const floorRate = 2_000
 
 // floors measures what this machine does with no architecture at all.
 func (r *run) floors(ctx context.Context) (*results.Floors, error) {
@@ -33,7 +29,7 @@ func (r *run) floors(ctx context.Context) (*results.Floors, error) {
 	}
 	defer source.Close()
 	l := load.New(r.kafkalog, topics, 1, source, r.clock)
-	if _, err := l.History(ctx, floorEvents); err != nil {
+	if _, err := l.History(ctx, r.fixed.floorEvents); err != nil {
 		return nil, err
 	}
 	r.show("measuring the floors")
@@ -100,7 +96,7 @@ func (r *run) produceConsume(ctx context.Context, topic string, l *load.Loader) 
 		return nil, err
 	}
 	defer c.Close()
-	n := int64(floorRate * floorLive.Seconds())
+	n := int64(floorRate * r.fixed.floorLive.Seconds())
 	sent := make(chan error, 1)
 	go func() {
 		_, err := l.Live(ctx, time.Now(), floorRate, n)

@@ -74,9 +74,29 @@ type Plan struct {
 	// ArchitectureConfig writes the effective configuration for one process.
 	ArchitectureConfig func(path string, c ProcessConfig) error
 
-	// WarmUp and Patience are fixed for everybody; only tests set them.
-	WarmUp   time.Duration // 0: max(10 s, 2 batch intervals, 5 triggers)
-	Patience time.Duration // bounds every wait for an architecture; 0: 5 min
+	fixed fixed // set by tests alone
+}
+
+// fixed is what is the same for every run and everybody.
+type fixed struct {
+	warmUp      time.Duration // 0: max(10 s, 2 batch intervals, 5 triggers)
+	patience    time.Duration // bounds every wait for an architecture
+	floorEvents int64         // read for the floors
+	floorLive   time.Duration // of produce→consume
+}
+
+func (f fixed) withDefaults() fixed {
+	set := func(d *time.Duration, to time.Duration) {
+		if *d == 0 {
+			*d = to
+		}
+	}
+	set(&f.patience, 5*time.Minute)
+	set(&f.floorLive, 4*time.Second)
+	if f.floorEvents == 0 {
+		f.floorEvents = 300_000 // enough for stable figures, little enough for a quick suite
+	}
+	return f
 }
 
 // ProcessConfig is what a serve process is configured with.
@@ -206,7 +226,7 @@ func (p *Plan) cells() ([]cell, error) {
 				c.workload, c.batchInterval, c.trigger, c.duration = "synthetic", 4*time.Second, 500*time.Millisecond, 30*time.Second
 			}
 		}
-		if c.warmUp = p.WarmUp; c.warmUp == 0 {
+		if c.warmUp = p.fixed.warmUp; c.warmUp == 0 {
 			c.warmUp = max(10*time.Second, 2*c.batchInterval, 5*c.trigger)
 		}
 		for trial := range p.Trials {

@@ -20,9 +20,6 @@ import (
 // syntheticEvents is how many events a backfill or reprocess of synthetic takes.
 const syntheticEvents = 500_000
 
-// defaultPatience bounds every wait for an architecture.
-const defaultPatience = 5 * time.Minute
-
 // run is a run under way.
 type run struct {
 	Plan
@@ -48,9 +45,7 @@ func Run(ctx context.Context, p Plan) (_ *results.Result, err error) {
 	if err := p.Check(); err != nil {
 		return nil, err
 	}
-	if p.Patience == 0 {
-		p.Patience = defaultPatience
-	}
+	p.fixed = p.fixed.withDefaults()
 	began := time.Now()
 	r := &run{Plan: p, progress: newProgress(p.Progress, began), clock: clock.From(began), result: &results.Result{Schema: results.Schema}}
 	defer r.hide()

@@ -1,0 +1,187 @@
+package scenario
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sync/errgroup"
+
+	"archbench/common/architecture"
+	"archbench/common/coverage"
+	"archbench/common/eventlog"
+	"archbench/common/eventlog/kafkalog"
+	"archbench/common/oracle"
+	"archbench/common/serving"
+	"archbench/common/view"
+	broker "archbench/testcontainers"
+)
+
+// The test binary is also the embedded broker and the architectures' processes.
+func TestMain(m *testing.M) {
+	if len(os.Args) < 2 || os.Args[1] != "fake-broker" && os.Args[1] != "fake-engine" {
+		os.Exit(m.Run())
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	var err error
+	if os.Args[1] == "fake-broker" {
+		err = broker.ServeEmbedded(ctx, os.Args[2], os.Args[3])
+	} else { // fake-engine serve NAME --config PATH
+		err = serveFake(ctx, os.Args[3], os.Args[5], "127.0.0.1:0")
+	}
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+}
+
+// How the fake engines behave, by the name they are started under.
+const (
+	right    = "kappa"
+	wrong    = "lambda"  // adds a line to the first row of every answer
+	stalling = "unified" // covers no event after the first hundred of the live part
+)
+
+// fake is the oracle behind the contract.
+type fake struct {
+	name      string
+	c         ProcessConfig
+	log       eventlog.Log
+	topics    eventlog.Topics
+	announcer *coverage.Announcer
+
+	mu      sync.RWMutex
+	history *oracle.History
+	at      coverage.Coverage
+	rules   view.Rules
+	commits int64
+	ready   int64 // records in the log at the start
+}
+
+func readConfig(path string) (c ProcessConfig, err error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return c, err
+	}
+	return c, json.Unmarshal(content, &c)
+}
+
+func serveFake(ctx context.Context, name, config, listen string) error {
+	if err := os.WriteFile(filepath.Join(filepath.Dir(config), "pid"), []byte(strconv.Itoa(os.Getpid())), 0o644); err != nil {
+		return err
+	}
+	c, err := readConfig(config)
+	if err != nil {
+		return err
+	}
+	log, err := kafkalog.Open(ctx, kafkalog.Config{Bootstrap: c.Bootstrap})
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	f := &fake{name: name, c: c, log: log, topics: eventlog.TopicsOf(c.Topics), announcer: coverage.NewAnnouncer(), rules: c.Rules}
+	b, err := eventlog.Inputs(ctx, log, f.topics)
+	if err != nil {
+		return err
+	}
+	f.at, f.history, f.ready = coverage.Zero(len(b.End.Orders)), oracle.NewHistory(len(b.End.Orders)), b.End.Sum()
+	f.announcer.Announce(f.at.Clone(), int(f.rules))
+	l, err := net.Listen("tcp", listen)
+	if err != nil {
+		return err
+	}
+	server, err := serving.NewServer(f, l.Addr().String(), "", nil)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("{\"address\":%q}\n", l.Addr())
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return server.Serve(ctx, l) })
+	g.Go(func() error { return f.Run(ctx) })
+	if err := g.Wait(); err != nil && ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+func (f *fake) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for p := range f.at.Orders {
+		g.Go(func() error {
+			return f.follow(ctx, f.topics.Orders, p, func(r eventlog.Record) { f.history.AddOrder(p, r.Offset, r.Value); f.at.Orders[p] = r.Offset + 1 })
+		})
+		g.Go(func() error {
+			return f.follow(ctx, f.topics.Customers, p, func(r eventlog.Record) { f.history.AddCustomer(p, r.Offset, r.Value); f.at.Customers[p] = r.Offset + 1 })
+		})
+	}
+	if err := g.Wait(); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+func (f *fake) follow(ctx context.Context, topic string, p int, add func(eventlog.Record)) error {
+	c, err := f.log.Open(ctx, topic, p, 0)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	for {
+		records, err := c.Next(ctx)
+		if err != nil {
+			return err
+		}
+		f.mu.Lock()
+		if f.name == stalling && f.at.Sum() > f.ready+100 {
+			f.mu.Unlock()
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		for _, r := range records {
+			add(r)
+		}
+		f.commits++
+		f.announcer.Announce(f.at.Clone(), int(f.rules))
+		f.mu.Unlock()
+	}
+}
+
+func (f *fake) Answer(_ context.Context, q view.Query) (architecture.Answer, error) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	a := architecture.Answer{View: q.View, Rules: f.rules, Coverage: f.at.Clone()}
+	var err error
+	if a.Rows, err = f.history.Answer(a.Coverage, f.rules, f.c.Params, q); err != nil {
+		return a, err
+	}
+	if f.name == wrong && len(a.Rows) > 0 {
+		a.Rows[0].Num[2]++
+	}
+	return a, nil
+}
+
+func (f *fake) Coverage() *coverage.Announcer { return f.announcer }
+
+func (f *fake) Reprocess(_ context.Context, rules view.Rules) (architecture.Outcome, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.rules = rules
+	f.announcer.Announce(f.at.Clone(), int(f.rules))
+	return architecture.Started, nil
+}
+
+func (f *fake) Status() architecture.Status {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return architecture.Status{Architecture: f.name, Rules: f.rules, Coverage: f.at.Clone(), Commits: f.commits, Batch: &architecture.BatchStatus{Runs: f.commits}}
+}
