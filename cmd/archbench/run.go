@@ -45,19 +45,15 @@ func runCommand() *cobra.Command {
 
 // run carries a plan out, writes what readers begin with, and judges.
 func run(ctx context.Context, o *options, p scenario.Plan, stdout io.Writer) error {
-	result, failed := scenario.Run(ctx, p)
-	if result == nil { // with one, failed says which measurements an architecture did not get through
-		return runFailure(ctx, p, errors.Join(failed, writeEffective(o, p)))
+	result, err := scenario.Run(ctx, p)
+	if result == nil {
+		return runFailure(ctx, p, errors.Join(err, writeEffective(o, p)))
 	}
-	if err := errors.Join(writeEffective(o, p), writeReport(p.Out, result)); err != nil {
-		return runtime(err)
+	if written := errors.Join(writeEffective(o, p), writeReport(p.Out, result)); written != nil {
+		return runtime(errors.Join(err, written))
 	}
 	fmt.Fprintf(stdout, "\n%s\nthe run is in %s: begin with report.md\n", render.Table(result), p.Out)
-	err := judgement(result, o.flag("strict"))
-	if failed != nil && exitCode(err) != exitDivergence {
-		return runtime(failed)
-	}
-	return err
+	return judgement(result, err, o.flag("strict"))
 }
 
 // runFailure gives a failed run its code: what the files alone would have told is usage.
@@ -73,13 +69,14 @@ func runFailure(ctx context.Context, p scenario.Plan, err error) error {
 	return runtime(err)
 }
 
-// judgement turns what a run found into the exit code.
-func judgement(r *results.Result, strict bool) error {
+// judgement turns what a run found into the exit code: first wrong answers,
+// then what went wrong while running, then gates.
+func judgement(r *results.Result, failed error, strict bool) error {
 	var invalid, wrong []string
 	for i := range r.Measurements {
 		m := &r.Measurements[i]
 		name := m.Scenario + " on " + m.Architecture
-		if m.Divergence.Any() {
+		if mustBeRight(m) && m.Divergence.Any() || m.PolicyDivergence.Any() {
 			wrong = append(wrong, name)
 		}
 		if !m.Valid {
@@ -88,11 +85,18 @@ func judgement(r *results.Result, strict bool) error {
 	}
 	switch {
 	case len(wrong) > 0:
-		return diverged(fmt.Errorf("wrong answers: %s", strings.Join(wrong, ", ")))
+		return diverged(errors.Join(fmt.Errorf("wrong answers: %s", strings.Join(wrong, ", ")), failed))
+	case failed != nil:
+		return runtime(failed)
 	case strict && len(invalid) > 0:
 		return gateFailed(fmt.Errorf("a gate failed: %s", strings.Join(invalid, ", ")))
 	}
 	return nil
+}
+
+// mustBeRight reports whether any divergence from the exact definitions is a fault.
+func mustBeRight(m *results.Measurement) bool {
+	return m.Policy == string(architecture.Exact) && m.Guarantee == string(architecture.EffectivelyOnce)
 }
 
 func exists(path string) bool {
@@ -117,6 +121,9 @@ func plan(o *options, progress io.Writer) (scenario.Plan, error) {
 		History: o.integer("history"), Trigger: o.duration("trigger"), BatchInterval: o.duration("batch_interval"), ReadsPerS: o.number("reads"),
 		Seed: uint64(o.integer("seed")), Trials: int(o.integer("trials")), Out: o.text("out"), Executable: []string{self}, Token: os.Getenv(serving.TokenVariable),
 		CommandLine: strings.Join(append([]string{"archbench"}, os.Args[1:]...), " "), Progress: progress, ArchitectureConfig: o.writeConfig,
+	}
+	if err := checkWorkload(p.Workload); err != nil {
+		return p, err
 	}
 	if p.Suite != "" && len(p.Scenarios) > 0 {
 		return p, errors.New("--suite and --scenario exclude each other")

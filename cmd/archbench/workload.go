@@ -70,7 +70,15 @@ func openWorkload(o *options) (workloads.Source, error) {
 	case isCSV:
 		return onlineretail.Open(path, "csv")
 	}
-	return nil, fmt.Errorf("%w %q: it may be synthetic, online-retail or csv:PATH", errUnknownWorkload, name)
+	return nil, checkWorkload(name)
+}
+
+// checkWorkload refuses a source of events that there is not.
+func checkWorkload(name string) error {
+	if name == "synthetic" || name == "online-retail" || strings.HasPrefix(name, "csv:") {
+		return nil
+	}
+	return fmt.Errorf("%w %q: it may be synthetic, online-retail or csv:PATH", errUnknownWorkload, name)
 }
 
 func describe(w io.Writer, s workloads.Source) {

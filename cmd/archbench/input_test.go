@@ -1,0 +1,216 @@
+package main
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestBadCommandLines(t *testing.T) {
+	serve := []string{"serve", "kappa", "--topics", "x", "--data-dir", "d", "--bootstrap", "127.0.0.1:1"}
+	with := func(args ...string) []string { return append(serve[:len(serve):len(serve)], args...) }
+	occupied := file(t, "occupied", "")
+	for _, c := range []struct {
+		args []string
+		says []string
+	}{
+		{[]string{"rnu"}, []string{`"rnu"`, `did you mean "run"`}},
+		{[]string{"run", "--durtion", "5s"}, []string{"--durtion", "did you mean --duration"}},
+		{[]string{"run", "duration=5s"}, []string{"takes no arguments"}},
+		{[]string{"run", "--rate", "fast"}, []string{`rate is "fast"`, "--rate", "a number"}},
+		{[]string{"run", "--duration", "5"}, []string{`"5"`, "a duration such as"}},
+		{[]string{"run", "--strict=maybe"}, []string{`"maybe"`, "true or false"}},
+		{[]string{"run", "--rate", "0"}, []string{"rate"}},
+		{[]string{"run", "--set", "windows.tumblin=1m"}, []string{`"windows.tumblin"`, `did you mean "windows.tumbling"`}},
+		{[]string{"run", "--set", "windows=1m"}, []string{"group", "windows.hop_size"}},
+		{[]string{"run", "--set", "top_k"}, []string{"KEY=VALUE"}},
+		{[]string{"run", "--set", "rate=5", "--rate", "6"}, []string{"given twice"}},
+		{[]string{"run", "--set", "windows.hop_size=90s"}, []string{"windows.hop_size", "multiple"}},
+		{[]string{"run", "--suite", "quick", "--scenario", "steady"}, []string{"exclude each other"}},
+		{[]string{"run", "--suite", "huge"}, []string{`"huge"`, "quick"}},
+		{[]string{"run", "--scenario", "stedy"}, []string{`"stedy"`, "steady"}},
+		{[]string{"run", "--arch", "lamda"}, []string{`"lamda"`, "lambda"}},
+		{[]string{"run", "--broker", "kafka"}, []string{`"kafka"`, "external"}},
+		{[]string{"run", "--broker", "external"}, []string{"--bootstrap"}},
+		{[]string{"run", "--bootstrap", "127.0.0.1:1"}, []string{"--broker external"}},
+		{[]string{"run", "--policy", "bounded"}, []string{"policy bounded is not available"}},
+		{[]string{"run", "--guarantee", "at-least-once"}, []string{"guarantee at-least-once is not available"}},
+		{[]string{"run", "--guarantee", "at-most-once"}, []string{"guarantee at-most-once is not available"}},
+		{[]string{"run", "--policy", "exactly"}, []string{`unknown policy "exactly"`}},
+		{[]string{"run", "--out", filepath.Dir(occupied)}, []string{"is not empty", "--out"}},
+		{[]string{"run", "--config", "/nonexistent/c.yaml"}, []string{"/nonexistent/c.yaml"}},
+		{[]string{"run", "--scenario", "backfill", "--workload", "csv:/nonexistent/lines.csv"}, []string{"/nonexistent/lines.csv"}},
+		{[]string{"run", "--scenario", "backfill", "--workload", "online-retail", "--set", "workload.path=/nonexistent/r.csv"}, []string{"/nonexistent/r.csv"}},
+		{[]string{"run", "--scenario", "steady", "--workload", "retail"}, []string{`"retail"`, "online-retail"}},
+		{[]string{"run", "--set", "kafka.sasl=PLAIN", "--broker", "external", "--bootstrap", "127.0.0.1:1"}, []string{"kafka.user", passwordVariable}},
+		{[]string{"run", "--set", "kafka.ca=/ca.pem", "--broker", "external", "--bootstrap", "127.0.0.1:1"}, []string{"kafka.tls"}},
+		{[]string{"serve"}, []string{"lambda, kappa or unified"}},
+		{[]string{"serve", "flink"}, []string{`"flink"`, "lambda, kappa or unified"}},
+		{[]string{"serve", "kappa", "--topics", "x", "--bootstrap", "127.0.0.1:1"}, []string{"--data-dir"}},
+		{with("--policy", "bounded"), []string{"policy bounded is not available"}},
+		{with("--guarantee", "at-most-once"), []string{"guarantee at-most-once is not available"}},
+		{with("--rules", "3"), []string{"unknown rules 3"}},
+		{with("--trigger", "0s"), []string{"trigger", "positive"}},
+		{with("--faults", "kappa.nowhere"), []string{`"kappa.nowhere"`, "known are"}},
+		{with("--listen", "0.0.0.0:0"), []string{"ARCHBENCH_TOKEN"}},
+		{with("--listen", "here"), []string{`"here"`, "HOST:PORT"}},
+		{[]string{"report"}, []string{"one directory"}},
+		{[]string{"report", "/nonexistent"}, []string{"/nonexistent/result.json"}},
+		{[]string{"report", filepath.Dir(file(t, "result.json", `{"schema":"other"}`))}, []string{"result.json", "no result of this version"}},
+		{[]string{"workload", "--workload", "retail"}, []string{`"retail"`, "synthetic"}},
+		{[]string{"workload", "--workload", "csv:/nonexistent/lines.csv"}, []string{"/nonexistent/lines.csv"}},
+		{[]string{"workload", "--events", "-1"}, []string{"negative"}},
+		{[]string{"broker", "container"}, []string{`"container"`, "--"}},
+	} {
+		code, _, stderr := inProcess(t, c.args...)
+		if code != exitUsage {
+			t.Errorf("%q: exit %d, want %d", c.args, code, exitUsage)
+		}
+		sentence(t, c.args, stderr, c.says...)
+	}
+}
+
+func TestBadFilesAndVariables(t *testing.T) {
+	for content, says := range map[string][]string{
+		"windows:\n  tumblin: 1m\n": {`"windows.tumblin"`, `did you mean "windows.tumbling"`},
+		"windows: 1m\n":             {"group", "windows.top"},
+		"tope: 3\n":                 {`"tope"`, "did you mean"},
+		"strict: maybe\n":           {`strict is "maybe"`, "true or false", "c.yaml"},
+		"top_k: [1, 2]\n":           {"top_k", "an integer"},
+		"rate: {a: 1}\n":            {"rate is", "a single value"},
+		"rate: 1\nrate: 2\n":        {"c.yaml", "already"},
+		"- 1\n":                     {"c.yaml"},
+	} {
+		path := file(t, "c.yaml", content)
+		args := []string{"config", "--config", path}
+		code, _, stderr := inProcess(t, args...)
+		if code != exitUsage {
+			t.Errorf("%q: exit %d", content, code)
+		}
+		sentence(t, args, strings.ReplaceAll(strings.TrimSpace(stderr), "\n", " ")+"\n", says...)
+	}
+	for variable, says := range map[string]string{"ARCHBENCH_TOPK": "did you mean ARCHBENCH_TOP_K", "ARCHBENCH_RATE": "ARCHBENCH_RATE"} {
+		t.Run(variable, func(t *testing.T) {
+			t.Setenv(variable, "lots")
+			args := []string{"config"}
+			code, _, stderr := inProcess(t, args...)
+			if code != exitUsage {
+				t.Errorf("%s: exit %d", variable, code)
+			}
+			sentence(t, args, stderr, says)
+		})
+	}
+	t.Run("others", func(t *testing.T) {
+		for _, other := range []string{"ARCHBENCH_TOKEN", "ARCHBENCH_KAFKA_PASSWORD", "ARCHBENCH_KAFKA_HOME", "ARCHBENCH_REQUIRE", "ARCHBENCH_TEST_X"} {
+			t.Setenv(other, "x")
+		}
+		if code, _, stderr := inProcess(t, "config"); code != exitDone {
+			t.Errorf("exit %d: %s", code, stderr)
+		}
+	})
+}
+
+const csvHeader = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
+
+func TestDamagedLineIsNamed(t *testing.T) {
+	path := file(t, "lines.csv", csvHeader+
+		"536365,85123A,HOLDER,6,2010-12-01 08:26:00,2.55,17850,United Kingdom\n"+
+		"536365,71053,LANTERN,six,2010-12-01 08:26:00,3.39,17850,United Kingdom\n")
+	for _, args := range [][]string{
+		{"workload", "--workload", "csv:" + path},
+		{"run", "--scenario", "backfill", "--arch", "kappa", "--broker", "embedded", "--workload", "csv:" + path, "--out", filepath.Join(t.TempDir(), "out")},
+	} {
+		code, _, stderr := outcome(t, program(t, nil, args...))
+		if code != exitRuntime {
+			t.Errorf("%q: exit %d, want %d", args, code, exitRuntime)
+		}
+		sentence(t, args, stderr, path+" line 3", "six")
+	}
+}
+
+func TestNoDockerWhenAskedFor(t *testing.T) {
+	env := []string{"DOCKER_HOST=unix:///nonexistent"}
+	for _, args := range [][]string{
+		{"broker", "--broker", "container"},
+		{"run", "--scenario", "backfill", "--arch", "kappa", "--broker", "container", "--out", filepath.Join(t.TempDir(), "out")},
+	} {
+		code, _, stderr := outcome(t, program(t, env, args...))
+		if code != exitRuntime {
+			t.Errorf("%q: exit %d, want %d", args, code, exitRuntime)
+		}
+		sentence(t, args, stderr, "ocker")
+	}
+}
+
+func TestUnreachableBroker(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody := l.Addr().String()
+	l.Close() // now nobody listens there
+	for _, args := range [][]string{
+		{"run", "--scenario", "backfill", "--arch", "kappa", "--broker", "external", "--bootstrap", nobody, "--out", filepath.Join(t.TempDir(), "out")},
+		{"serve", "kappa", "--topics", "x", "--data-dir", t.TempDir(), "--bootstrap", nobody},
+	} {
+		t.Run(args[0], func(t *testing.T) {
+			t.Parallel()
+			code, _, stderr := outcome(t, program(t, nil, args...))
+			if code != exitRuntime {
+				t.Errorf("%q: exit %d, want %d", args, code, exitRuntime)
+			}
+			sentence(t, args, stderr, nobody)
+		})
+	}
+}
+
+func TestPortInUse(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	args := []string{"serve", "lambda", "--topics", "x", "--data-dir", t.TempDir(), "--bootstrap", "127.0.0.1:1", "--listen", l.Addr().String()}
+	code, _, stderr := inProcess(t, args...)
+	if code != exitRuntime {
+		t.Errorf("exit %d, want %d", code, exitRuntime)
+	}
+	sentence(t, args, stderr, l.Addr().String(), "in use")
+}
+
+func TestHelpNamesEveryFlagAndCommand(t *testing.T) {
+	_, help, _ := inProcess(t, "--help")
+	for _, c := range rootCommand().Commands() {
+		if !strings.Contains(help, c.Short) {
+			t.Errorf("the help lacks %s", c.Name())
+		}
+	}
+	_, run, _ := inProcess(t, "config", "--help")
+	for _, s := range settings() {
+		if s.flag != "" && !strings.Contains(run, "--"+s.flag) {
+			t.Errorf("the help lacks --%s", s.flag)
+		}
+	}
+	if code, version, _ := inProcess(t, "version"); code != exitDone || !strings.HasPrefix(version, "archbench ") {
+		t.Errorf("version: %d %q", code, version)
+	}
+}
+
+func TestWorkloadPrintsEvents(t *testing.T) {
+	code, out, said := inProcess(t, "workload", "--events", "20", "--seed", "3")
+	if lines := strings.Count(out, "\n"); code != exitDone || lines != 20 || !strings.Contains(said, "seed: 3") {
+		t.Errorf("exit %d, %d lines, %q", code, lines, said)
+	}
+	again := ""
+	if _, again, _ = inProcess(t, "workload", "--events", "20", "--seed", "3"); again != out {
+		t.Error("the same seed gave other events")
+	}
+	if _, other, _ := inProcess(t, "workload", "--events", "20", "--seed", "4"); other == out {
+		t.Error("another seed gave the same events")
+	}
+	if _, err := os.Stat("results"); err == nil {
+		t.Error("showing a workload left a directory")
+	}
+}

@@ -1,0 +1,192 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
+
+	"archbench/bench/scenario"
+	"archbench/common/architecture"
+	"archbench/common/view"
+	"archbench/results"
+)
+
+// loaded reads the settings of a command line of serve and run together.
+func loaded(t *testing.T, args ...string) *options {
+	t.Helper()
+	c := &cobra.Command{Use: "x"}
+	var keys []string
+	for _, s := range settings() {
+		if s.flag != "" {
+			keys = append(keys, s.key)
+		}
+	}
+	o := newOptions(c, keys...)
+	if err := c.ParseFlags(args); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.load(); err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+func TestPrecedence(t *testing.T) {
+	path := file(t, "c.yaml", "rate: 1\nseed: 1\ntrials: 1\ntop_k: 1\nscenario: [steady, backfill]\nstrict: true\nwindows:\n  top: 2h\n")
+	t.Setenv("ARCHBENCH_SEED", "2")
+	t.Setenv("ARCHBENCH_TRIALS", "2")
+	t.Setenv("ARCHBENCH_TOP_K", "2")
+	t.Setenv("ARCHBENCH_RATE", "") // empty is not set
+	o := loaded(t, "--config", path, "--trials", "3", "--set", "top_k=3")
+	for _, c := range []struct{ key, value, source string }{
+		{"partitions", "4", "default"},
+		{"rate", "1", path},
+		{"seed", "2", "ARCHBENCH_SEED"},
+		{"trials", "3", "--trials"},
+		{"top_k", "3", "--set"},
+		{"scenario", "steady,backfill", path},
+		{"strict", "true", path},
+		{"windows.top", "2h", path},
+		{"windows.distinct", "1h", "default"},
+	} {
+		s, known := find(c.key)
+		if got := o.text(c.key); !known || got != c.value || o.source(s) != c.source {
+			t.Errorf("%s is %q from %s, want %q from %s", c.key, got, o.source(s), c.value, c.source)
+		}
+	}
+	if o.params().Top != 2*time.Hour || o.params().TopK != 3 || !o.flag("strict") || !slices.Equal(o.list("scenario"), []string{"steady", "backfill"}) {
+		t.Errorf("typed: %+v", o.params())
+	}
+}
+
+func TestDefaultsAreTheWorkloads(t *testing.T) {
+	if d := cmp.Diff(view.DefaultParams(), loaded(t).params()); d != "" {
+		t.Error(d)
+	}
+	for _, s := range settings() {
+		if err := s.kind.check(s.value); err != nil {
+			t.Errorf("the default of %s: %v", s.key, err)
+		}
+		if s.kind == boolean && s.flag == "" && s.value == "" {
+			t.Errorf("%s has no default", s.key)
+		}
+	}
+}
+
+// TestConfigFileIsReadBack holds that the printed file says exactly what is in force.
+func TestConfigFileIsReadBack(t *testing.T) {
+	args := []string{"--set", "workload.path=a, b: c#d", "--faults", "x=1,bug:y", "--rate", "1234.5", "--scenario", "steady,backfill", "--strict"}
+	code, out, stderr := inProcess(t, append([]string{"config", "--yaml"}, args...)...)
+	if code != exitDone {
+		t.Fatal(stderr)
+	}
+	want, got := loaded(t, args...), loaded(t, "--config", file(t, "c.yaml", out))
+	for _, s := range settings() {
+		if want.text(s.key) != got.text(s.key) {
+			t.Errorf("%s was %q and is %q", s.key, want.text(s.key), got.text(s.key))
+		}
+		if !strings.Contains(out, "# "+s.meaning) {
+			t.Errorf("the file does not say what %s means", s.key)
+		}
+	}
+	_, shown, _ := inProcess(t, "config")
+	for _, s := range settings() {
+		if !strings.Contains(shown, s.meaning) || !strings.Contains(shown, s.variable()) {
+			t.Errorf("config does not show %s", s.key)
+		}
+	}
+}
+
+func TestProcessesGetTheRunsSettings(t *testing.T) {
+	t.Setenv(passwordVariable, "hush")
+	o := loaded(t, "--set", "memory=12345678", "--set", "commit_interval=70ms", "--set", "kafka.user=me", "--set", "kafka.sasl=PLAIN", "--trigger", "9s", "--listen", "0.0.0.0:1")
+	path := filepath.Join(t.TempDir(), "config.yaml")
+	params := view.DefaultParams()
+	params.HopSize, params.TopK = 3*time.Hour+7*time.Minute, 5
+	err := o.writeConfig(path, scenario.ProcessConfig{Bootstrap: []string{"a:1", "b:2"}, Topics: "p", DataDir: "d", Params: params, Policy: architecture.Exact,
+		Guarantee: architecture.EffectivelyOnce, Rules: view.MerchandiseOnly, Trigger: 300 * time.Millisecond, BatchInterval: 3 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(content), "hush") {
+		t.Error("a secret stands in a file")
+	}
+	got := loaded(t, "--config", path)
+	c, err := serveConfig(got, pipelines()["kappa"], os.Stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.MemoryBytes != 12345678 || c.CommitInterval != 70*time.Millisecond || c.Trigger != 300*time.Millisecond || c.BatchInterval != 3*time.Second ||
+		c.Params != params || c.Rules != view.MerchandiseOnly || c.Topics.Orders != "p.orders" || c.Dir != "d" {
+		t.Errorf("%+v", c)
+	}
+	if got.text("listen") != "127.0.0.1:0" {
+		t.Errorf("a measured process listens at %s", got.text("listen"))
+	}
+	k, err := got.kafka()
+	if err != nil || k.User != "me" || k.Password != "hush" || !slices.Equal(k.Bootstrap, []string{"a:1", "b:2"}) {
+		t.Errorf("%+v, %v", k, err)
+	}
+}
+
+func TestExitCodes(t *testing.T) {
+	right := func() results.Measurement {
+		return results.Measurement{Valid: true, Policy: "exact", Guarantee: "effectively-once", Divergence: &results.Divergence{Reads: 3, Final: &results.FinalRows{RowsChecked: 9}}}
+	}
+	invalid, wrong, wrongAtEnd, bounded, outOfPolicy := right(), right(), right(), right(), right()
+	invalid.Valid = false
+	wrong.Divergence.RowsExtra = 1
+	wrongAtEnd.Divergence.Final.RowsMissing = 1
+	bounded.Policy, bounded.Divergence.RowsWrong = "bounded", 1
+	outOfPolicy.Policy, outOfPolicy.PolicyDivergence = "bounded", &results.Divergence{RowsWrong: 1}
+	failed := errors.New("a process ended")
+	for _, c := range []struct {
+		name   string
+		m      []results.Measurement
+		failed error
+		strict bool
+		want   int
+	}{
+		{"right", []results.Measurement{right(), right()}, nil, true, exitDone},
+		{"invalid", []results.Measurement{right(), invalid}, nil, false, exitDone},
+		{"invalid, strict", []results.Measurement{right(), invalid}, nil, true, exitGate},
+		{"wrong", []results.Measurement{right(), wrong}, nil, false, exitDivergence},
+		{"wrong at the end", []results.Measurement{wrongAtEnd}, nil, false, exitDivergence},
+		{"wrong before invalid", []results.Measurement{wrong, invalid}, nil, true, exitDivergence},
+		{"failed", []results.Measurement{invalid}, failed, true, exitRuntime},
+		{"wrong before failed", []results.Measurement{wrong}, failed, false, exitDivergence},
+		{"bounded may diverge", []results.Measurement{bounded}, nil, true, exitDone},
+		{"not from its own policy", []results.Measurement{outOfPolicy}, nil, false, exitDivergence},
+	} {
+		if got := exitCode(judgement(&results.Result{Measurements: c.m}, c.failed, c.strict)); got != c.want {
+			t.Errorf("%s: exit %d, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+func TestNearest(t *testing.T) {
+	for name, want := range map[string]string{"alpha": "alpha", "alhpa": "alpha", "bta": "beta", "": "beta", "gam": "gamma"} {
+		if got := nearest(name, []string{"alpha", "beta", "gamma"}); got != want {
+			t.Errorf("nearest to %q is %q, want %q", name, got, want)
+		}
+	}
+	for _, c := range []struct {
+		a, b string
+		want int
+	}{{"", "", 0}, {"a", "", 1}, {"", "abc", 3}, {"kitten", "sitting", 3}, {"flaw", "lawn", 2}} {
+		if got := distance(c.a, c.b); got != c.want {
+			t.Errorf("from %q to %q it is %d, want %d", c.a, c.b, got, c.want)
+		}
+	}
+}
