@@ -25,8 +25,10 @@ type Facts struct {
 	Events       *int64 // of the window; nil: there is no window
 	Never        int64  // of them, never covered
 	WentBack     int64  // announcements that covered less than the one before, without a crash
-	Scheduled    int64  // reads that fell due
-	Answered     int64  // of them
+	// ReadsWentBack counts reads that covered less than one answered before them.
+	ReadsWentBack int64
+	Scheduled     int64 // reads that fell due
+	Answered      int64 // of them
 	// Lambda says which count of batches is demanded; Batches is nil where none is.
 	Lambda  bool
 	Batches *int64
@@ -58,6 +60,9 @@ func Check(f Facts) []string {
 	}
 	if f.WentBack > 0 {
 		fail("coverage went back %d times although nothing crashed", f.WentBack)
+	}
+	if f.ReadsWentBack > 0 {
+		fail("%d reads covered less than one that was answered before they were sent", f.ReadsWentBack)
 	}
 	if f.Scheduled > 0 && float64(f.Answered) < leastReadShare*float64(f.Scheduled) {
 		fail("the readers starved: %d of %d reads were answered", f.Answered, f.Scheduled)

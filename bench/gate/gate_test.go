@@ -23,6 +23,7 @@ func TestGates(t *testing.T) {
 		{gate.Facts{Never: 1}, "1 events were never covered"},
 		{gate.Facts{Events: &none}, "no event fell into the window"},
 		{gate.Facts{WentBack: 2}, "went back 2 times"},
+		{gate.Facts{ReadsWentBack: 3}, "3 reads covered less"},
 		{gate.Facts{Scheduled: 10, Answered: 8}, "starved"},
 		{gate.Facts{Batches: &some}, "29 commits"},
 		{gate.Facts{Lambda: true, Batches: &few}, "4 batches"},

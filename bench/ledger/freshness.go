@@ -1,7 +1,9 @@
 package ledger
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
 	"archbench/bench/stats"
 	"archbench/common/coverage"
@@ -103,6 +105,34 @@ func coveredBy(announced []Announced, p int, n int64, vector func(coverage.Cover
 func WentBack(announced []Announced) (n int64) {
 	for i := 1; i < len(announced); i++ {
 		if !announced[i].Coverage.AtLeast(announced[i-1].Coverage) {
+			n++
+		}
+	}
+	return n
+}
+
+// Reading is one answered read.
+type Reading struct {
+	SentUS, ReceivedUS int64 // µs since the epoch
+	Coverage           coverage.Coverage
+}
+
+// ReadsWentBack is how many reads covered less, in some partition, than one whose
+// answer was there before they were sent. It sorts the reads by sending.
+func ReadsWentBack(reads []Reading) (n int64) {
+	answered := slices.Clone(reads)
+	slices.SortFunc(answered, func(a, b Reading) int { return cmp.Compare(a.ReceivedUS, b.ReceivedUS) })
+	slices.SortFunc(reads, func(a, b Reading) int { return cmp.Compare(a.SentUS, b.SentUS) })
+	next := 0
+	var known coverage.Coverage
+	for _, r := range reads {
+		for ; next < len(answered) && answered[next].ReceivedUS < r.SentUS; next++ {
+			if next == 0 {
+				known = answered[0].Coverage.Clone()
+			}
+			known = coverage.Max(known, answered[next].Coverage)
+		}
+		if next > 0 && !r.Coverage.AtLeast(known) {
 			n++
 		}
 	}

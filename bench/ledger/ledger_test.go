@@ -207,3 +207,24 @@ func TestFile(t *testing.T) {
 		t.Error("a torn ledger was read")
 	}
 }
+
+func TestReadsWentBack(t *testing.T) {
+	read := func(sent, received, covered int64) ledger.Reading {
+		return ledger.Reading{SentUS: sent, ReceivedUS: received, Coverage: coverage.Coverage{Orders: coverage.Vector{covered, 7}, Customers: coverage.Vector{0, 0}}}
+	}
+	for name, c := range map[string]struct {
+		reads []ledger.Reading
+		want  int64
+	}{
+		"none":                       {nil, 0},
+		"growing":                    {[]ledger.Reading{read(10, 20, 1), read(30, 40, 1), read(50, 60, 2)}, 0},
+		"back":                       {[]ledger.Reading{read(10, 20, 2), read(30, 40, 1), read(50, 60, 2)}, 1},
+		"back from any before":       {[]ledger.Reading{read(10, 20, 3), read(30, 40, 1), read(50, 60, 2)}, 2},
+		"side by side":               {[]ledger.Reading{read(10, 40, 3), read(30, 35, 1)}, 0},
+		"in any order of the answer": {[]ledger.Reading{read(50, 60, 1), read(10, 20, 2)}, 1},
+	} {
+		if got := ledger.ReadsWentBack(c.reads); got != c.want {
+			t.Errorf("%s: %d, want %d", name, got, c.want)
+		}
+	}
+}

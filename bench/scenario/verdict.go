@@ -3,6 +3,7 @@ package scenario
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"time"
@@ -75,11 +76,22 @@ func (t *trial) judge(j judge.Judge) (err error) {
 		if err != nil {
 			return err
 		}
+		if want := t.finalRules(); a.Rules != want {
+			t.m.InvalidBecause = append(t.m.InvalidBecause, fmt.Sprintf("%s was dumped under rules %d, want %d", v, a.Rules, want))
+		}
 		if err := j.Final(a, t.m.Divergence); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// finalRules are those that the scenario ends with.
+func (t *trial) finalRules() view.Rules {
+	if t.scenario == Reprocess {
+		return newRules
+	}
+	return view.EveryLine
 }
 
 // loadFigures says what was sent, and how well.
@@ -139,14 +151,19 @@ func (t *trial) readFigures(book *ledger.Ledger, facts *gate.Facts) error {
 		facts.Scheduled = t.questions().Within(time.Duration(w.ToUS-w.FromUS) * time.Microsecond)
 	}
 	ages := book.Ages(w)
+	var all []ledger.Reading
 	var first, last int64
 	err := readers.ReadSpool(filepath.Join(t.dir, "answers.zst"), func(e *readers.Entry) error {
-		if e.Error != "" || !w.Holds(e.SentUS) {
+		if e.Error != "" {
 			return nil
 		}
 		a, err := serving.ParseAnswerHead(e.Body)
 		if err != nil {
 			return nil // judged as wrong already
+		}
+		all = append(all, ledger.Reading{SentUS: e.SentUS, ReceivedUS: e.ReceivedUS, Coverage: a.Coverage})
+		if !w.Holds(e.SentUS) {
+			return nil
 		}
 		n++
 		if first == 0 {
@@ -158,7 +175,7 @@ func (t *trial) readFigures(book *ledger.Ledger, facts *gate.Facts) error {
 	if err != nil {
 		return err
 	}
-	facts.Answered = n
+	facts.Answered, facts.ReadsWentBack = n, ledger.ReadsWentBack(all)
 	t.m.AnswerUS = answer.Percentiles(n, reads)
 	if t.seen.window != nil {
 		t.m.AgeUS = age.Percentiles(n, reads)

@@ -140,12 +140,12 @@ func testMonths(t *testing.T, h *oracle.History, want summary) {
 		t.Errorf("%d months, published are %d", len(got), len(want.Monthly))
 	}
 	for month, w := range want.Monthly {
-		if exp := [5]int64{w.Lines, w.Units, milli(t, w.GrossSales), milli(t, w.Cancellations), milli(t, w.Net)}; got[month] != exp {
+		if exp := [5]int64{w.Lines, w.Units, workloadtest.Milli(t, w.GrossSales), workloadtest.Milli(t, w.Cancellations), workloadtest.Milli(t, w.Net)}; got[month] != exp {
 			t.Errorf("%s: %v, published is %v", month, got[month], exp)
 		}
 	}
 	s := want.Summary
-	if exp := [5]int64{s.Rows, s.SumQuantity, milli(t, s.GrossSales), milli(t, s.Cancellations), milli(t, s.NetOfCancellations)}; all != exp {
+	if exp := [5]int64{s.Rows, s.SumQuantity, workloadtest.Milli(t, s.GrossSales), workloadtest.Milli(t, s.Cancellations), workloadtest.Milli(t, s.NetOfCancellations)}; all != exp {
 		t.Errorf("in all %v, published is %v", all, exp)
 	}
 }
@@ -173,10 +173,10 @@ func testBestCountries(t *testing.T, h *oracle.History, want summary) {
 	}
 	var byNet, byGross []string
 	for _, c := range want.CountriesByNetTop {
-		byNet = append(byNet, fmt.Sprint(c.Country, " ", milli(t, c.Net)))
+		byNet = append(byNet, fmt.Sprint(c.Country, " ", workloadtest.Milli(t, c.Net)))
 	}
 	for _, c := range want.CountriesByGross {
-		byGross = append(byGross, fmt.Sprint(c[0], " ", milli(t, c[1])))
+		byGross = append(byGross, fmt.Sprint(c[0], " ", workloadtest.Milli(t, c[1])))
 	}
 	if got := best(rows, 5, country); !slices.Equal(got, byNet) {
 		t.Errorf("by net %v, published are %v", got, byNet)
@@ -194,7 +194,7 @@ func testBestProducts(t *testing.T, h *oracle.History, want summary) {
 		t.Fatalf("%d products, published are %d", len(got), len(want.ProductsByGross))
 	}
 	for i, w := range want.ProductsByGross {
-		if got[i].Text != w.Code || got[i].Num[1] != int64(i+1) || got[i].Num[3] != milli(t, w.Gross) {
+		if got[i].Text != w.Code || got[i].Num[1] != int64(i+1) || got[i].Num[3] != workloadtest.Milli(t, w.Gross) {
 			t.Errorf("rank %d is %v, published is %v", i+1, got[i], w)
 		}
 	}
@@ -210,7 +210,7 @@ func testBestCustomers(t *testing.T, h *oracle.History, want summary) {
 	}
 	var exp []string
 	for _, c := range want.CustomersByNet {
-		exp = append(exp, fmt.Sprint(c[0], " ", milli(t, c[1])))
+		exp = append(exp, fmt.Sprint(c[0], " ", workloadtest.Milli(t, c[1])))
 	}
 	if got := best(rows, 4, func(r view.Row) string { return fmt.Sprint(r.Num[0]) }); !slices.Equal(got, exp) {
 		t.Errorf("by net %v, published are %v", got, exp)
@@ -265,8 +265,8 @@ func TestOracleAgreesWithPublishedCustomers(t *testing.T) {
 		for _, r := range ask(t, h, p, view.DistinctCustomers) {
 			got[r.Num[0]] = r.Num[1]
 		}
-		for _, w := range published(t, file) {
-			if n := got[ms(t, w[window.column])]; n != number(t, w["distinct_customers"]) { // no row and 0 alike
+		for _, w := range workloadtest.Published(t, file) {
+			if n := got[workloadtest.MS(t, w[window.column])]; n != workloadtest.Number(t, w["distinct_customers"]) { // no row and 0 alike
 				t.Errorf("%s: %d customers, published are %s", w[window.column], n, w["distinct_customers"])
 			}
 		}

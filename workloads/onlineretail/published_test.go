@@ -1,12 +1,6 @@
 package onlineretail_test
 
 import (
-	"encoding/csv"
-	"fmt"
-	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -17,58 +11,6 @@ import (
 	"archbench/workloads/onlineretail"
 	"archbench/workloads/workloadtest"
 )
-
-// published reads a file of answers that lies beside the data, as maps by column.
-func published(t *testing.T, name string) []map[string]string {
-	t.Helper()
-	f, err := os.Open(filepath.Join(filepath.Dir(workloadtest.Path(t)), name))
-	if err != nil {
-		t.Fatalf("the published answers belong beside the data: %v", err)
-	}
-	defer f.Close()
-	all, err := csv.NewReader(f).ReadAll()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var rows []map[string]string
-	for _, r := range all[1:] {
-		row := map[string]string{}
-		for i, c := range all[0] {
-			row[c] = r[i]
-		}
-		rows = append(rows, row)
-	}
-	return rows
-}
-
-func milli(t *testing.T, s string) int64 {
-	t.Helper()
-	n, err := strconv.ParseInt(strings.Replace(s, ".", "", 1), 10, 64) // the files have three places throughout
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
-}
-
-func ms(t *testing.T, s string) int64 {
-	t.Helper()
-	for _, layout := range []string{time.DateTime, time.DateOnly} {
-		if at, err := time.Parse(layout, s); err == nil {
-			return at.UnixMilli()
-		}
-	}
-	t.Fatalf("%q is no time", s)
-	return 0
-}
-
-func number(t *testing.T, s string) int64 {
-	t.Helper()
-	n, err := strconv.ParseInt(s, 10, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
-}
 
 func ask(t *testing.T, h *oracle.History, p view.Params, v view.Name) []view.Row {
 	t.Helper()
@@ -106,7 +48,7 @@ func TestOracleAgreesWithPublishedAnswers(t *testing.T) {
 	t.Run("days", func(t *testing.T) {
 		p := view.DefaultParams()
 		p.Tumbling = 24 * time.Hour
-		compareRevenue(t, ask(t, h, p, view.RevenueByCountry), published(t, "online-retail-daily.csv"), "day")
+		workloadtest.Revenue(t, ask(t, h, p, view.RevenueByCountry), "online-retail-daily.csv", "day")
 	})
 	t.Run("countries", func(t *testing.T) { testCountries(t, h) })
 	t.Run("hopping", func(t *testing.T) { testHopping(t, h) })
@@ -120,12 +62,12 @@ func TestOracleAgreesWithPublishedSessions(t *testing.T) {
 	p := view.DefaultParams()
 	p.SessionGap = 30 * 24 * time.Hour
 	got := ask(t, h, p, view.CustomerSessions)
-	want := published(t, "online-retail-sessions-30d.csv")
+	want := workloadtest.Published(t, "online-retail-sessions-30d.csv")
 	if len(got) != len(want) {
 		t.Fatalf("%d sessions, published are %d", len(got), len(want))
 	}
 	for i, w := range want {
-		r := [4]int64{number(t, w["customer_id"]), ms(t, w["session_start"]), ms(t, w["session_end"]), number(t, w["lines"])}
+		r := [4]int64{workloadtest.Number(t, w["customer_id"]), workloadtest.MS(t, w["session_start"]), workloadtest.MS(t, w["session_end"]), workloadtest.Number(t, w["lines"])}
 		if [4]int64(got[i].Num[:4]) != r {
 			t.Fatalf("session %d is %v, published is %v", i, got[i].Num, r)
 		}
@@ -135,94 +77,20 @@ func TestOracleAgreesWithPublishedSessions(t *testing.T) {
 	testSessions(t, h, 30*time.Minute, summary.Sessions["purchases_only_gap_gt_30m"])
 }
 
-// compareRevenue sums Q1 over countries and compares each window.
-func compareRevenue(t *testing.T, rows []view.Row, want []map[string]string, start string) {
-	t.Helper()
-	sums := map[int64][5]int64{}
-	for _, r := range rows {
-		s := sums[r.Num[0]]
-		for i := range s {
-			s[i] += r.Num[i+1]
-		}
-		sums[r.Num[0]] = s
-	}
-	if len(sums) != len(want) {
-		t.Errorf("%d windows, published are %d", len(sums), len(want))
-	}
-	for _, w := range want {
-		exp := [5]int64{number(t, w["lines"]), number(t, w["units"]), milli(t, w["gross_sales"]), milli(t, w["cancellations"]), milli(t, w["net_of_cancellations"])}
-		if got := sums[ms(t, w[start])]; got != exp {
-			t.Fatalf("%s: %v, published is %v", w[start], got, exp)
-		}
-	}
-}
-
 func testHours(t *testing.T, h *oracle.History) {
 	p := view.DefaultParams()
 	p.Tumbling = time.Hour
-	rows := ask(t, h, p, view.RevenueByCountry)
-	hours := published(t, "online-retail-hourly.csv")
-	compareRevenue(t, rows, hours, "window_start")
-	var net int64
-	for _, r := range rows {
-		net += r.Num[5]
-	}
-	if net != 9_769_872_054 {
-		t.Errorf("net in all %d, published is 9769872054", net)
-	}
-	distinct := ask(t, h, p, view.DistinctCustomers)
-	if guestsOnly := len(rows) - len(distinct); guestsOnly != 105 {
-		t.Errorf("%d hours and countries have guests only, published are 105", guestsOnly)
-	}
-	customers := map[int64]int64{}
-	for _, r := range distinct {
-		customers[r.Num[0]] += r.Num[1]
-	}
-	for _, w := range hours {
-		if got := customers[ms(t, w["window_start"])]; got != number(t, w["distinct_customers"]) {
-			t.Errorf("%s: %d customers, published are %s", w["window_start"], got, w["distinct_customers"])
-		}
-	}
+	workloadtest.Hours(t, ask(t, h, p, view.RevenueByCountry), ask(t, h, p, view.DistinctCustomers))
 }
 
 func testCountries(t *testing.T, h *oracle.History) {
 	p := view.DefaultParams()
-	p.Tumbling, p.Distinct = 100*365*24*time.Hour, 100*365*24*time.Hour
-	customers := map[string]int64{}
-	for _, r := range ask(t, h, p, view.DistinctCustomers) {
-		customers[r.Text] = r.Num[1]
-	}
-	got := map[string]string{}
-	for _, r := range ask(t, h, p, view.RevenueByCountry) {
-		got[r.Text] = fmt.Sprint(r.Num[1:], customers[r.Text])
-	}
-	want := published(t, "online-retail-country.csv")
-	if len(got) != len(want) {
-		t.Errorf("%d countries, published are %d", len(got), len(want))
-	}
-	for _, w := range want {
-		exp := fmt.Sprint([]int64{number(t, w["lines"]), number(t, w["units"]), milli(t, w["gross_sales"]), milli(t, w["cancellations"]), milli(t, w["net_of_cancellations"])}, number(t, w["distinct_customers"]))
-		if got[w["country"]] != exp {
-			t.Errorf("%s: %s, published is %s", w["country"], got[w["country"]], exp)
-		}
-	}
+	p.Tumbling, p.Distinct = ages, ages
+	workloadtest.Countries(t, ask(t, h, p, view.RevenueByCountry), ask(t, h, p, view.DistinctCustomers))
 }
 
 func testHopping(t *testing.T, h *oracle.History) {
 	p := view.DefaultParams()
 	p.HopSize, p.HopSlide = 7*24*time.Hour, 24*time.Hour
-	got := map[int64][2]int64{}
-	for _, r := range ask(t, h, p, view.RollingRevenue) {
-		s := got[r.Num[0]]
-		got[r.Num[0]] = [2]int64{s[0] + r.Num[1], s[1] + r.Num[3]}
-	}
-	want := published(t, "online-retail-hopping-7d-1d.csv")
-	if len(got) != len(want) {
-		t.Errorf("%d windows, published are %d", len(got), len(want))
-	}
-	for _, w := range want {
-		if exp := [2]int64{number(t, w["lines"]), milli(t, w["net_of_cancellations"])}; got[ms(t, w["window_start"])] != exp {
-			t.Errorf("%s: %v, published is %v", w["window_start"], got[ms(t, w["window_start"])], exp)
-		}
-	}
+	workloadtest.Hopping(t, ask(t, h, p, view.RollingRevenue))
 }
