@@ -71,7 +71,9 @@ func TestDumpedViewsOnKafka(t *testing.T) {
 					continue
 				}
 				t.Run(name, func(t *testing.T) {
-					c.check(t, func(v view.Name) []view.Row { return dumped(t, filepath.Join(out, m.Scenario, m.Architecture, "trial-1"), v) })
+					c.check(t, func(v view.Name) []view.Row {
+						return dumped(t, filepath.Join(out, m.Scenario, m.Architecture, "trial-1"), v)
+					})
 				})
 			}
 		})
