@@ -175,6 +175,13 @@ func (s *sums) add(l *line) {
 	}
 }
 
+func (s *sums) merge(o *sums) {
+	s.lines += o.lines
+	s.units += o.units
+	s.gross += o.gross
+	s.cancelled += o.cancelled
+}
+
 func (s sums) net() int64 { return s.gross + s.cancelled }
 
 // group returns the sums of a key, made on first use.
@@ -200,18 +207,23 @@ func (t *truth) revenueByCountry(from, to int64) []view.Row {
 	return rows
 }
 
+// rollingRevenue sums the lines of a slide's length first: all of them are in the
+// same windows, because the size is a multiple of the slide.
 func (t *truth) rollingRevenue(from, to int64) []view.Row {
 	size, slide := t.sizeMS(view.RollingRevenue), t.stepMS(view.RollingRevenue)
-	groups := map[windowText]*sums{}
+	slides, windows := map[windowText]*sums{}, map[windowText]*sums{}
 	t.each(from, to, size, func(l *line, _ string) {
-		for start := windowOf(l.time, slide); start > l.time-size && start >= from; start -= slide {
+		group(slides, windowText{windowOf(l.time, slide), l.country}).add(l)
+	})
+	for k, s := range slides {
+		for start := k.start; start > k.start-size && start >= from; start -= slide {
 			if start < to {
-				group(groups, windowText{start, l.country}).add(l)
+				group(windows, windowText{start, k.text}).merge(s)
 			}
 		}
-	})
+	}
 	var rows []view.Row
-	for k, s := range groups {
+	for k, s := range windows {
 		rows = append(rows, view.Row{Text: k.text, Num: [view.MaxNums]int64{k.start, s.lines, s.gross, s.net()}})
 	}
 	return rows
