@@ -100,7 +100,7 @@ func Open(ctx context.Context, c architecture.Config) (*Lambda, error) {
 func (l *Lambda) recover(ctx context.Context) (err error) {
 	threads := l.c.Threads
 	if threads == 0 {
-		threads = goruntime.GOMAXPROCS(0)
+		threads = goruntime.NumCPU()
 	}
 	if l.db, err = duck.Open(ctx, duck.Options{MemoryBytes: l.c.MemoryBytes, Threads: threads, TempDir: filepath.Join(l.c.Dir, "tmp")}); err != nil {
 		return err

@@ -118,7 +118,7 @@ func (u *Unified) close() error {
 func (u *Unified) recover(ctx context.Context) (err error) {
 	threads := u.c.Threads
 	if threads == 0 {
-		threads = runtime.GOMAXPROCS(0)
+		threads = runtime.NumCPU()
 	}
 	if u.db, err = duck.Open(ctx, duck.Options{MemoryBytes: u.c.MemoryBytes, Threads: threads, TempDir: filepath.Join(u.c.Dir, "tmp")}); err != nil {
 		return err

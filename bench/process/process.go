@@ -40,8 +40,8 @@ func Start(ctx context.Context, command []string, dir, logPath string, cpus []in
 	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Stderr = log
 	cmd.Env = environment(os.Environ())
-	if len(cpus) > 0 {
-		cmd.Env = append(cmd.Env, "GOMAXPROCS="+strconv.Itoa(len(cpus)))
+	if len(cpus) > 0 { // one place more than processors, as host.Restrict gives: a long read must not keep what was woken from running
+		cmd.Env = append(cmd.Env, "GOMAXPROCS="+strconv.Itoa(len(cpus)+1))
 	}
 	out, in, err := os.Pipe()
 	if err != nil {
