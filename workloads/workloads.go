@@ -22,6 +22,7 @@ type Event struct {
 	Line   event.OrderLine     // on Orders, unless Raw is set
 	Change event.ProfileChange // on Customers, unless Raw is set
 	// Raw is a value that is sent as it is, under RawKey: an unusable record.
+	// Empty, but not nil, it is sent as a null value.
 	Raw, RawKey []byte
 
 	Late, Duplicate, Poison bool // what a disturbance made of it

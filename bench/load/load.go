@@ -84,6 +84,9 @@ func (l *Loader) take(b *batch, intendedUS int64) (bool, error) {
 		return false, fmt.Errorf("read the workload: %w", err)
 	}
 	r := eventlog.Record{Key: e.AppendKey(nil), Value: e.AppendValue(make([]byte, 0, room), intendedUS)}
+	if len(r.Value) == 0 {
+		r.Value = nil // a null, which the log tells from an empty value even if its readers do not
+	}
 	p := eventlog.Partition(r.Key, l.partitions)
 	sent := Record{Index: e.Index, IntendedUS: intendedUS, Hash: Hash(r.Value)}
 	if e.Topic == workloads.Customers {

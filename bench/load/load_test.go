@@ -259,6 +259,42 @@ func TestDisturbancesAreCounted(t *testing.T) {
 	}
 }
 
+// nulls yields values that are there and empty.
+type nulls struct{ marked }
+
+func (n *nulls) Next(e *workloads.Event) error {
+	err := n.marked.Next(e)
+	e.Raw = []byte{}
+	return err
+}
+
+// appended keeps what is appended.
+type appended struct {
+	eventlog.Log
+	records []eventlog.Record
+}
+
+func (a *appended) Append(_ context.Context, _ string, records ...eventlog.Record) error {
+	a.records = append(a.records, records...)
+	return nil
+}
+
+func TestAnEmptyValueIsSentAsNull(t *testing.T) {
+	_, names := topics(t)
+	log := &appended{}
+	if _, err := load.New(log, names, partitions, &nulls{}, clock.New()).History(t.Context(), -1); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range log.records {
+		if r.Value != nil || string(r.Key) != "k" {
+			t.Errorf("key %q value %q", r.Key, r.Value)
+		}
+	}
+	if len(log.records) != 12 {
+		t.Errorf("%d records", len(log.records))
+	}
+}
+
 // BenchmarkLive shows what the generator costs at 50,000/s: seconds of processor
 // time per second of schedule.
 func BenchmarkLive(b *testing.B) {

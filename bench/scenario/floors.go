@@ -11,6 +11,7 @@ import (
 	"archbench/common/event"
 	"archbench/common/eventlog"
 	"archbench/results"
+	"archbench/workloads/catalog"
 )
 
 // floorRate is the rate of produce→consume, events per second.
@@ -22,8 +23,8 @@ func (r *run) floors(ctx context.Context) (*results.Floors, error) {
 	if err := r.kafkalog.Create(ctx, 1, topics.All()...); err != nil {
 		return nil, err
 	}
-	defer r.kafkalog.Delete(context.WithoutCancel(ctx), topics.All()...) // the broker ends with the run anyway
-	source, err := r.source("synthetic", 0)
+	defer r.kafkalog.Delete(context.WithoutCancel(ctx), topics.All()...)               // the broker ends with the run anyway
+	source, err := catalog.Open(catalog.Choice{Name: catalog.Synthetic, Seed: r.Seed}) // a floor is undisturbed
 	if err != nil {
 		return nil, err
 	}

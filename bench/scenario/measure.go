@@ -16,6 +16,7 @@ import (
 	"archbench/common/eventlog"
 	"archbench/results"
 	"archbench/workloads"
+	"archbench/workloads/catalog"
 )
 
 // trial is one measurement under way.
@@ -132,8 +133,10 @@ func (t *trial) open(ctx context.Context) error {
 	if t.scenario != Steady && events == 0 && workload == "synthetic" {
 		events = syntheticEvents
 	}
+	choice := t.choice(workload, events)
+	choice.Disturb.HalfWay = (t.cell.history + t.paced()) / 2
 	var err error
-	if t.source, err = t.run.source(workload, events); err != nil {
+	if t.source, err = catalog.Open(choice); err != nil {
 		return err
 	}
 	d := t.source.Describe()
@@ -159,7 +162,7 @@ func (t *trial) share() {
 		t.history = all - t.events
 	default:
 		t.history = t.cell.history
-		t.events = int64(t.rate * (t.warmUp + t.duration).Seconds())
+		t.events = t.paced()
 		if all >= 0 {
 			t.history = min(t.history, all/2)
 			t.events = min(t.events, all-t.history)

@@ -13,9 +13,8 @@ import (
 	"archbench/common/eventlog/kafkalog"
 	"archbench/common/view"
 	broker "archbench/testcontainers"
-	"archbench/workloads"
-	"archbench/workloads/onlineretail"
-	"archbench/workloads/synthetic"
+	"archbench/workloads/catalog"
+	"archbench/workloads/disturb"
 )
 
 // Scenarios.
@@ -52,8 +51,9 @@ type Plan struct {
 	Policy     architecture.Policy
 	Guarantee  architecture.Guarantee
 
-	Workload      string // synthetic, online-retail or csv:PATH
-	WorkloadPath  string // of the online-retail data; empty: the known places
+	Workload      string         // synthetic, online-retail or csv:PATH
+	WorkloadPath  string         // of the online-retail data; empty: the known places
+	Disturb       disturb.Params // laid over the workload, its seed the run's
 	Rate          float64
 	Duration      time.Duration
 	Events        int64 // history and live together; 0: as the scenario says
@@ -175,6 +175,9 @@ func (p *Plan) Check() error {
 	if _, err := p.subjects(); err != nil {
 		return err
 	}
+	if err := p.choice(p.Workload, 0).Check(); err != nil {
+		return err
+	}
 	for _, c := range []struct {
 		ok       bool
 		sentence string
@@ -250,21 +253,11 @@ func (c *cell) estimate() time.Duration {
 	return 42 * time.Second
 }
 
-// source opens the cell's workload with so many events for synthetic (0: no end).
-func (p *Plan) source(workload string, events int64) (workloads.Source, error) {
-	switch path, isCSV := strings.CutPrefix(workload, "csv:"); {
-	case workload == "synthetic":
-		params := synthetic.DefaultParams()
-		params.Seed, params.Events = p.Seed, events
-		return synthetic.New(params)
-	case workload == "online-retail":
-		path, err := onlineretail.Find(p.WorkloadPath)
-		if err != nil {
-			return nil, err
-		}
-		return onlineretail.Open(path, "online-retail")
-	case isCSV:
-		return onlineretail.Open(path, "csv")
-	}
-	return nil, fmt.Errorf("unknown workload %q: it may be synthetic, online-retail or csv:PATH", workload)
+// paced is how many events steady sends in its warm-up and window.
+func (c *cell) paced() int64 { return int64(c.rate * (c.warmUp + c.duration).Seconds()) }
+
+// choice is a workload under the plan's disturbances, with so many events for
+// synthetic (0: no end).
+func (p *Plan) choice(workload string, events int64) catalog.Choice {
+	return catalog.Choice{Name: workload, Path: p.WorkloadPath, Seed: p.Seed, Events: events, Disturb: p.Disturb}
 }

@@ -14,6 +14,7 @@ import (
 	"archbench/common/eventlog/kafkalog"
 	"archbench/results"
 	broker "archbench/testcontainers"
+	"archbench/workloads/catalog"
 	"archbench/workloads/onlineretail"
 )
 
@@ -129,7 +130,7 @@ func (r *run) findData() error {
 		}
 		return err
 	}
-	s, err := r.source(r.Workload, 1)
+	s, err := catalog.Open(r.choice(r.Workload, 1))
 	if err != nil {
 		return err
 	}

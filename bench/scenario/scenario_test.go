@@ -24,6 +24,7 @@ import (
 	"archbench/results"
 	"archbench/results/hlog"
 	broker "archbench/testcontainers"
+	"archbench/workloads/disturb"
 )
 
 // lines is a place for progress that may be read while it is written.
@@ -244,6 +245,40 @@ func checkStalled(t *testing.T, m *results.Measurement) {
 	}
 }
 
+// What is laid over a workload is counted, stands among its parameters, and
+// makes no right answer wrong.
+func TestDisturbedWorkload(t *testing.T) {
+	for _, c := range []struct {
+		scenario string
+		events   int64
+		half     string
+	}{
+		{Backfill, 2000, "from event 1000"},
+		{Steady, 0, "from event 510"}, // of 500, and of 400/s for 1.3 s
+	} {
+		t.Run(c.scenario, func(t *testing.T) {
+			p, progress := testPlan(t, []string{c.scenario}, []string{right})
+			p.Events = c.events
+			p.Disturb = disturb.Params{Late: 0.05, Lateness: time.Second, OutOfOrder: 0.1, Displacement: 20, Duplicates: 0.1, Poison: 0.05, LateProfiles: 0.5, Skew: 0.01, Schema2: true}
+			r, err := Run(t.Context(), p)
+			if err != nil {
+				t.Fatalf("%v\n%s", err, progress)
+			}
+			m := find(t, r, c.scenario, right)
+			if m.Divergence.Any() || m.Load.Duplicates == 0 || m.Load.Late == 0 || m.Load.Poison == 0 {
+				t.Errorf("divergence %+v, load %+v", m.Divergence, m.Load)
+			}
+			if c.events > 0 && m.Load.Events != c.events+m.Load.Duplicates+m.Load.Poison {
+				t.Errorf("load %+v", m.Load)
+			}
+			w := r.Workloads[0].Parameters
+			if w["disturb.schema2"] != c.half || w["disturb.poison"] != "0.05" || w["disturb.seed"] != "7" {
+				t.Errorf("parameters %v", w)
+			}
+		})
+	}
+}
+
 // An engine that somebody else runs is told its topics and measured like the others.
 func TestEngineBehindAURL(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -349,6 +384,8 @@ func TestCheckRefuses(t *testing.T) {
 		"batch-interval must be":       func(p *Plan) { p.BatchInterval = 0 },
 		"reads must be":                func(p *Plan) { p.ReadsPerS = 0 },
 		"bounded is not available":     func(p *Plan) { p.Policy = architecture.Bounded },
+		"disturb.late":                 func(p *Plan) { p.Disturb.Late = 2 },
+		"unknown workload":             func(p *Plan) { p.Workload = "retail" },
 		"windows.tumbling":             func(p *Plan) { p.Params.Tumbling = 0 },
 	} {
 		p := good

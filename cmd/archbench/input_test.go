@@ -30,6 +30,16 @@ func TestBadCommandLines(t *testing.T) {
 		{[]string{"run", "--set", "windows.hop_size=90s"}, []string{"windows.hop_size", "multiple"}},
 		{[]string{"run", "--suite", "quick", "--scenario", "steady"}, []string{"exclude each other"}},
 		{[]string{"run", "--suite", "huge"}, []string{`"huge"`, "quick"}},
+		{[]string{"run", "--set", "disturb.late=1.5"}, []string{"disturb.late is 1.5", "from 0 to 1"}},
+		{[]string{"run", "--set", "disturb.poison=-0.1"}, []string{"disturb.poison is -0.1", "from 0 to 1"}},
+		{[]string{"run", "--set", "disturb.duplicates=many"}, []string{`disturb.duplicates is "many"`, "a number"}},
+		{[]string{"run", "--set", "disturb.skew=NaN"}, []string{"disturb.skew is NaN", "from 0 to 1"}},
+		{[]string{"run", "--set", "disturb.late=0.1", "--set", "disturb.lateness=0s"}, []string{"disturb.lateness is 0s", "at least 1ms"}},
+		{[]string{"run", "--set", "disturb.out_of_order=0.1", "--set", "disturb.displacement=0"}, []string{"disturb.displacement is 0", "at least 1"}},
+		{[]string{"run", "--set", "disturb.schema2=half"}, []string{`disturb.schema2 is "half"`, "true or false"}},
+		{[]string{"run", "--set", "disturb.latenes=1m"}, []string{`"disturb.latenes"`, `did you mean "disturb.lateness"`}},
+		{[]string{"workload", "--set", "disturb.late=0.6", "--set", "disturb.out_of_order=0.6"}, []string{"more than 1 together"}},
+		{[]string{"workload", "--set", "disturb.late_profiles=2"}, []string{"disturb.late_profiles is 2"}},
 		{[]string{"run", "--scenario", "stedy"}, []string{`"stedy"`, "steady"}},
 		{[]string{"run", "--arch", "lamda"}, []string{`"lamda"`, "lambda"}},
 		{[]string{"run", "--broker", "kafka"}, []string{`"kafka"`, "external"}},
@@ -209,6 +219,14 @@ func TestWorkloadPrintsEvents(t *testing.T) {
 	}
 	if _, other, _ := inProcess(t, "workload", "--events", "20", "--seed", "4"); other == out {
 		t.Error("another seed gave the same events")
+	}
+	args := []string{"workload", "--events", "200", "--seed", "3", "--set", "disturb.duplicates=0.5", "--set", "disturb.schema2=true"}
+	_, out, said = inProcess(t, args...)
+	if strings.Count(out, `"channel"`) < 50 || !strings.Contains(said, "disturb.duplicates: 0.5") || !strings.Contains(said, "disturb.schema2: from event 100") {
+		t.Errorf("%q\n%s", said, out)
+	}
+	if _, again, _ = inProcess(t, args...); again != out {
+		t.Error("the same seed gave other disturbances")
 	}
 	if _, err := os.Stat("results"); err == nil {
 		t.Error("showing a workload left a directory")

@@ -16,6 +16,7 @@ import (
 
 	"archbench/common/eventlog/kafkalog"
 	"archbench/common/view"
+	"archbench/workloads/disturb"
 )
 
 // options are the effective settings of one command line. Their getters are for
@@ -206,6 +207,15 @@ func (o *options) params() view.Params {
 		SessionGap: o.duration("windows.session_gap"), Top: o.duration("windows.top"), Segment: o.duration("windows.segment"),
 		Distinct: o.duration("windows.distinct"), Alert: o.duration("windows.alert"),
 		TopK: int(o.integer("top_k")), AlertThresholdMilli: o.integer("alert_threshold_milli"),
+	}
+}
+
+// disturbances reads what is laid over the workload.
+func (o *options) disturbances() disturb.Params {
+	return disturb.Params{
+		Late: o.number("disturb.late"), Lateness: o.duration("disturb.lateness"), OutOfOrder: o.number("disturb.out_of_order"), Displacement: o.integer("disturb.displacement"),
+		Duplicates: o.number("disturb.duplicates"), Poison: o.number("disturb.poison"), LateProfiles: o.number("disturb.late_profiles"),
+		Schema2: o.flag("disturb.schema2"), Skew: o.number("disturb.skew"),
 	}
 }
 

@@ -117,13 +117,10 @@ func plan(o *options, progress io.Writer) (scenario.Plan, error) {
 		Suite: o.text("suite"), Scenarios: o.list("scenario"), Architectures: o.list("arch"),
 		Broker: b, Kafka: b.Client,
 		Partitions: int(o.integer("partitions")), Params: o.params(), Policy: architecture.Policy(o.text("policy")), Guarantee: architecture.Guarantee(o.text("guarantee")),
-		Workload: o.text("workload.source"), WorkloadPath: o.text("workload.path"), Rate: o.number("rate"), Duration: o.duration("duration"), Events: o.integer("events"),
+		Workload: o.text("workload.source"), WorkloadPath: o.text("workload.path"), Disturb: o.disturbances(), Rate: o.number("rate"), Duration: o.duration("duration"), Events: o.integer("events"),
 		History: o.integer("history"), Trigger: o.duration("trigger"), BatchInterval: o.duration("batch_interval"), ReadsPerS: o.number("reads"),
 		Seed: uint64(o.integer("seed")), Trials: int(o.integer("trials")), Out: o.text("out"), Executable: []string{self}, Token: os.Getenv(serving.TokenVariable),
 		CommandLine: strings.Join(append([]string{"archbench"}, os.Args[1:]...), " "), Progress: progress, ArchitectureConfig: o.writeConfig,
-	}
-	if err := checkWorkload(p.Workload); err != nil {
-		return p, err
 	}
 	if p.Suite != "" && len(p.Scenarios) > 0 {
 		return p, errors.New("--suite and --scenario exclude each other")

@@ -16,6 +16,7 @@ import (
 	"archbench/common/architecture"
 	"archbench/common/view"
 	"archbench/results"
+	"archbench/workloads/disturb"
 )
 
 // loaded reads the settings of a command line of serve and run together.
@@ -63,6 +64,20 @@ func TestPrecedence(t *testing.T) {
 	}
 	if o.params().Top != 2*time.Hour || o.params().TopK != 3 || !o.flag("strict") || !slices.Equal(o.list("scenario"), []string{"steady", "backfill"}) {
 		t.Errorf("typed: %+v", o.params())
+	}
+}
+
+func TestDisturbances(t *testing.T) {
+	if off := loaded(t).disturbances(); off != (disturb.Params{Lateness: 10 * time.Minute, Displacement: 100}) {
+		t.Errorf("unless told otherwise %+v", off)
+	}
+	path := file(t, "c.yaml", "disturb:\n  late: 0.05\n  out_of_order: 0.06\n  schema2: true\n  poison: 0.001\n")
+	t.Setenv("ARCHBENCH_DISTURB_POISON", "0.002")
+	t.Setenv("ARCHBENCH_DISTURB_LATE_PROFILES", "0.5")
+	got := loaded(t, "--config", path, "--set", "disturb.lateness=1h", "--set", "disturb.duplicates=0.03", "--set", "disturb.displacement=7", "--set", "disturb.skew=0.004").disturbances()
+	want := disturb.Params{Late: 0.05, Lateness: time.Hour, OutOfOrder: 0.06, Displacement: 7, Duplicates: 0.03, Poison: 0.002, LateProfiles: 0.5, Skew: 0.004, Schema2: true}
+	if got != want {
+		t.Errorf("%+v, want %+v", got, want)
 	}
 }
 

@@ -8,13 +8,12 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"archbench/workloads"
+	"archbench/workloads/catalog"
 	"archbench/workloads/onlineretail"
-	"archbench/workloads/synthetic"
 )
 
 // firstEvents is how many events of a workload are shown unless told otherwise.
@@ -38,8 +37,13 @@ func workloadCommand() *cobra.Command {
 		if n == 0 {
 			n = firstEvents
 		}
-		s, err := openWorkload(o)
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, onlineretail.ErrNotFound) || errors.Is(err, errUnknownWorkload) {
+		choice := catalog.Choice{Name: o.text("workload.source"), Path: o.text("workload.path"), Seed: uint64(o.integer("seed")), Disturb: o.disturbances()}
+		choice.Disturb.HalfWay = n / 2
+		if err := choice.Check(); err != nil {
+			return usage(err)
+		}
+		s, err := catalog.Open(choice)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, onlineretail.ErrNotFound) {
 			return usage(err)
 		}
 		if err != nil {
@@ -50,35 +54,6 @@ func workloadCommand() *cobra.Command {
 		return dump(c.OutOrStdout(), s, n)
 	}
 	return c
-}
-
-var errUnknownWorkload = errors.New("unknown workload")
-
-func openWorkload(o *options) (workloads.Source, error) {
-	name := o.text("workload.source")
-	switch path, isCSV := strings.CutPrefix(name, "csv:"); {
-	case name == "synthetic":
-		p := synthetic.DefaultParams()
-		p.Seed = uint64(o.integer("seed"))
-		return synthetic.New(p)
-	case name == "online-retail":
-		path, err := onlineretail.Find(o.text("workload.path"))
-		if err != nil {
-			return nil, err
-		}
-		return onlineretail.Open(path, "online-retail")
-	case isCSV:
-		return onlineretail.Open(path, "csv")
-	}
-	return nil, checkWorkload(name)
-}
-
-// checkWorkload refuses a source of events that there is not.
-func checkWorkload(name string) error {
-	if name == "synthetic" || name == "online-retail" || strings.HasPrefix(name, "csv:") {
-		return nil
-	}
-	return fmt.Errorf("%w %q: it may be synthetic, online-retail or csv:PATH", errUnknownWorkload, name)
 }
 
 func describe(w io.Writer, s workloads.Source) {

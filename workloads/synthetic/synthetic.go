@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"math/bits"
 	"strconv"
 	"time"
 
 	"archbench/common/event"
 	"archbench/workloads"
+	"archbench/workloads/draws"
 )
 
 // Version of the generator. A change to what any event holds is a new version.
@@ -82,7 +82,7 @@ func (s *Source) At(i int64, e *workloads.Event) {
 		return
 	}
 	order := i / basket
-	ofOrder, ofLine := draws{s.p.Seed, uint64(order) << 1}, draws{s.p.Seed, uint64(i)<<1 | 1}
+	ofOrder, ofLine := draws.For(s.p.Seed, uint64(order)<<1), draws.For(s.p.Seed, uint64(i)<<1|1)
 	l := &e.Line
 	l.Version = 1
 	l.OrderID = strconv.FormatInt(1_000_000+order, 10)
@@ -90,19 +90,19 @@ func (s *Source) At(i int64, e *workloads.Event) {
 	l.EventID = l.OrderID + "-" + strconv.FormatInt(l.Line, 10)
 	l.Kind, l.Country = event.Sale, "United Kingdom"
 	l.EventTimeMS = s.EventTimeMS(i)
-	if !ofOrder.chance(0, 25, 100) { // a quarter of the lines are guests'
-		l.CustomerID = 10_000 + s.cZipf.rank(ofOrder.unit(1))
+	if !ofOrder.Chance(0, 25, 100) { // a quarter of the lines are guests'
+		l.CustomerID = 10_000 + s.cZipf.rank(ofOrder.Unit(1))
 	}
-	if ofOrder.chance(2, 9, 100) {
-		l.Country = countries[ofOrder.below(3, int64(len(countries)))]
+	if ofOrder.Chance(2, 9, 100) {
+		l.Country = countries[ofOrder.Below(3, int64(len(countries)))]
 	}
-	l.StockCode = stockCode(s.prodZipf.rank(ofLine.unit(0)), ofLine)
-	l.Quantity = 1 + ofLine.below(1, 12)
-	if ofLine.chance(2, 5, 100) {
+	l.StockCode = stockCode(s.prodZipf.rank(ofLine.Unit(0)), ofLine)
+	l.Quantity = 1 + ofLine.Below(1, 12)
+	if ofLine.Chance(2, 5, 100) {
 		l.Quantity *= 20 // a wholesaler's line
 	}
 	l.UnitPriceMilli = s.price(i, ofLine)
-	switch n := ofOrder.below(4, 1000); {
+	switch n := ofOrder.Below(4, 1000); {
 	case n < 17:
 		l.Kind, l.Quantity, l.OrderID = event.Cancellation, -l.Quantity, "C"+l.OrderID
 	case n < 22 && l.Line == 1:
@@ -113,17 +113,17 @@ func (s *Source) At(i int64, e *workloads.Event) {
 // price follows a daily rhythm: people spend more around noon than at night.
 // The rhythm is in what is bought and not in when, because event time is a
 // straight line of the index.
-func (s *Source) price(i int64, d draws) int64 {
+func (s *Source) price(i int64, d draws.Draws) int64 {
 	hour := (s.EventTimeMS(i) / 3_600_000) % 24
 	rhythm := [24]int64{4, 3, 3, 3, 3, 4, 5, 7, 9, 11, 13, 14, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4}
-	return (100 + 10*d.below(3, 900)) * rhythm[hour] / 10
+	return (100 + 10*d.Below(3, 900)) * rhythm[hour] / 10
 }
 
 // stockCode is mostly a product, sometimes in small letters, sometimes postage
 // or a fee, which rules 2 exclude.
-func stockCode(product int64, d draws) string {
+func stockCode(product int64, d draws.Draws) string {
 	code := strconv.FormatInt(20_000+product, 10)
-	switch n := d.below(4, 1000); {
+	switch n := d.Below(4, 1000); {
 	case n < 5:
 		return "POST"
 	case n < 8:
@@ -141,13 +141,13 @@ func stockCode(product int64, d draws) string {
 // profile makes a change of some customer, valid from up to two days before or
 // after the lines around it.
 func (s *Source) profile(i int64, e *workloads.Event) {
-	d := draws{s.p.Seed, uint64(i)<<1 | 1}
+	d := draws.For(s.p.Seed, uint64(i)<<1|1)
 	e.Topic = workloads.Customers
-	e.Change = event.ProfileChange{Version: 1, CustomerID: 10_000 + s.cZipf.rank(d.unit(0)), ValidFromMS: s.EventTimeMS(i) + d.below(1, 96*3_600_000) - 48*3_600_000}
-	if d.chance(2, 5, 100) {
+	e.Change = event.ProfileChange{Version: 1, CustomerID: 10_000 + s.cZipf.rank(d.Unit(0)), ValidFromMS: s.EventTimeMS(i) + d.Below(1, 96*3_600_000) - 48*3_600_000}
+	if d.Chance(2, 5, 100) {
 		e.Change.Deleted = true
 	} else {
-		e.Change.Segment = event.Segments()[d.below(3, 4)]
+		e.Change.Segment = event.Segments()[d.Below(3, 4)]
 	}
 }
 
@@ -178,32 +178,6 @@ func (s *Source) Describe() workloads.Description {
 
 // Close implements workloads.Source.
 func (s *Source) Close() error { return nil }
-
-// draws are random numbers that belong to one thing: number n is a function of
-// the seed, the thing and n.
-type draws struct{ seed, thing uint64 }
-
-// at is splitmix64's finalizer over the three (Steele, Lea, Flood 2014).
-func (d draws) at(n uint64) uint64 {
-	z := d.seed*0x9e3779b97f4a7c15 + d.thing*0xbf58476d1ce4e5b9 + (n+1)*0x94d049bb133111eb
-	for range 2 {
-		z += 0x9e3779b97f4a7c15
-		z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
-		z = (z ^ z>>27) * 0x94d049bb133111eb
-		z ^= z >> 31
-	}
-	return z
-}
-
-func (d draws) below(n uint64, limit int64) int64 {
-	hi, _ := bits.Mul64(d.at(n), uint64(limit))
-	return int64(hi)
-}
-
-func (d draws) chance(n uint64, in, of int64) bool { return d.below(n, of) < in }
-
-// unit is in [0, 1).
-func (d draws) unit(n uint64) float64 { return float64(d.at(n)>>11) / (1 << 53) }
 
 // zipf draws ranks from 0 with probability falling as (rank+1)^-s, by inverting
 // the continuous distribution, which is exact enough for a workload and needs no table.
