@@ -100,16 +100,17 @@ func serve(ctx context.Context, o *options, p pipeline, stdout, stderr io.Writer
 	}
 	defer log.Close()
 	config.Log = log
-	a, err := p.open(ctx, config)
+	opened, err := p.open(ctx, config)
 	if errors.As(err, new(*datadir.Refused)) {
 		return usage(err)
 	}
 	if err != nil {
 		return runtime(err)
 	}
+	a := metered{opened, log}
 	var control serving.Control
 	if o.flag("allow_control") {
-		control = controlOf(a, config.Faults, p.bugs)
+		control = controlOf(opened, config.Faults, p.bugs)
 	}
 	server, err := serving.NewServer(a, o.text("listen"), token, control)
 	if err != nil {
@@ -119,6 +120,19 @@ func serve(ctx context.Context, o *options, p pipeline, stdout, stderr io.Writer
 		return runtime(err)
 	}
 	return nil
+}
+
+// metered is an architecture whose status tells what it has read of the broker.
+type metered struct {
+	architecture.Architecture
+	log *kafkalog.Log
+}
+
+// Status implements architecture.Architecture.
+func (m metered) Status() architecture.Status {
+	s, received := m.Architecture.Status(), m.log.ReceivedBytes()
+	s.BrokerReadBytes = &received
+	return s
 }
 
 // follow runs the architecture behind the server. At the end the server goes

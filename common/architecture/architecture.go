@@ -152,6 +152,9 @@ type Status struct {
 	Seam         *coverage.Coverage `json:"seam,omitempty"`
 	// Committed is the coverage that a crash now would fall back to.
 	Committed coverage.Coverage `json:"committed"`
+	// BrokerReadBytes is what brokers have sent since the process started; left out
+	// where nobody counts it.
+	BrokerReadBytes *int64 `json:"broker_read_bytes,omitempty"`
 	// Lag is how many records of both topics lie between coverage and the log's end as last seen.
 	Lag       int64 `json:"lag"`
 	Ready     bool  `json:"ready"` // has reached the log's end as seen at start

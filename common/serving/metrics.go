@@ -102,6 +102,12 @@ func statusMetrics() []metric {
 		counter("duplicate_conflicts_total", "Duplicates with other content.", func(s *architecture.Status) int64 { return s.Conflicting }),
 		counter("unusable_records_total", "Records sent to the dead-letter queue.", func(s *architecture.Status) int64 { return s.Unusable }),
 		counter("commits_total", "Durable commits of this process.", func(s *architecture.Status) int64 { return s.Commits }),
+		{describe("broker_read_bytes_total", "Bytes that brokers have sent to this process."), prometheus.CounterValue, func(s *architecture.Status) (float64, bool) {
+			if s.BrokerReadBytes == nil {
+				return 0, false
+			}
+			return float64(*s.BrokerReadBytes), true
+		}},
 		batch("batch_runs_total", "Runs of the batch layer.", prometheus.CounterValue, func(b *architecture.BatchStatus) float64 { return float64(b.Runs) }),
 		batch("batch_duration_seconds", "Last run of the batch layer.", prometheus.GaugeValue, func(b *architecture.BatchStatus) float64 { return b.LastSeconds }),
 		batch("batch_interval_seconds", "Time between the last two starts of the batch layer.", prometheus.GaugeValue, func(b *architecture.BatchStatus) float64 { return b.IntervalSeconds }),

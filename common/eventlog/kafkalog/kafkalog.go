@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -48,11 +49,12 @@ const (
 
 // Log implements eventlog.Log and eventlog.Admin on a Kafka cluster.
 type Log struct {
-	dialer *kafka.Dialer
-	client *kgo.Client
-	admin  *kadm.Client
-	life   context.Context // ends with Close
-	end    context.CancelFunc
+	dialer   *kafka.Dialer
+	received *atomic.Int64 // bytes that came over the dialer's connections
+	client   *kgo.Client
+	admin    *kadm.Client
+	life     context.Context // ends with Close
+	end      context.CancelFunc
 
 	mu       sync.Mutex
 	widths   map[string]int // partitions of the topics written to
@@ -92,9 +94,11 @@ func Open(ctx context.Context, c Config) (*Log, error) {
 		return nil, fmt.Errorf("no Kafka broker answers at %s: %w", strings.Join(c.Bootstrap, ","), err)
 	}
 	life, end := context.WithCancel(context.Background())
+	received := new(atomic.Int64)
 	return &Log{
-		dialer: &kafka.Dialer{ClientID: "archbench", Timeout: dialTimeout, DualStack: true, TLS: c.TLS, SASLMechanism: mechanism},
-		client: client, admin: admin, life: life, end: end,
+		dialer:   &kafka.Dialer{ClientID: "archbench", Timeout: dialTimeout, DialFunc: dialCounting(received), TLS: c.TLS, SASLMechanism: mechanism},
+		received: received,
+		client:   client, admin: admin, life: life, end: end,
 		widths: map[string]int{}, writers: map[place]*line{}, fetchers: map[place]*line{}, cursors: map[*cursor]struct{}{},
 	}, nil
 }

@@ -216,6 +216,29 @@ func TestPartitionsAreSeenAtOnce(t *testing.T) {
 	}
 }
 
+func TestReceivedBytes(t *testing.T) {
+	c := cluster(t, 1)
+	writer, reader := kafkalogtest.Open(t, c.ListenAddrs()), kafkalogtest.Open(t, c.ListenAddrs())
+	topic := logtest.Topic(t, writer, 1)
+	if err := writer.Append(t.Context(), topic, eventlog.Record{Key: []byte("k"), Value: make([]byte, 10_000)}); err != nil {
+		t.Fatal(err)
+	}
+	if n := reader.ReceivedBytes(); n != 0 {
+		t.Errorf("%d bytes before anything was read", n)
+	}
+	cursor, err := reader.Open(t.Context(), topic, 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cursor.Close()
+	if _, err := cursor.Next(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := reader.ReceivedBytes(); n < 10_000 || n > 20_000 {
+		t.Errorf("%d bytes for a value of 10,000", n)
+	}
+}
+
 func TestTopicsAreKeptForEver(t *testing.T) {
 	c := cluster(t, 1)
 	l := kafkalogtest.Open(t, c.ListenAddrs())
