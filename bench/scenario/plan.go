@@ -27,6 +27,11 @@ const (
 // Quick is the suite that fits into five minutes.
 const Quick = "quick"
 
+// QuickDecides names the settings that the quick suite fixes.
+func QuickDecides() []string {
+	return []string{"workload.source", "duration", "trigger", "batch_interval", "events", "history"}
+}
+
 // lambda is the architecture whose batches are counted instead of its commits.
 const lambda = "lambda"
 

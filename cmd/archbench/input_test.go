@@ -29,6 +29,8 @@ func TestBadCommandLines(t *testing.T) {
 		{[]string{"run", "--set", "rate=5", "--rate", "6"}, []string{"given twice"}},
 		{[]string{"run", "--set", "windows.hop_size=90s"}, []string{"windows.hop_size", "multiple"}},
 		{[]string{"run", "--suite", "quick", "--scenario", "steady"}, []string{"exclude each other"}},
+		{[]string{"run", "--duration", "120s"}, []string{"suite quick decides duration itself", "--duration", "--scenario"}},
+		{[]string{"run", "--suite", "quick", "--set", "history=5"}, []string{"decides history itself", "--set"}},
 		{[]string{"run", "--suite", "huge"}, []string{`"huge"`, "quick"}},
 		{[]string{"run", "--set", "disturb.late=1.5"}, []string{"disturb.late is 1.5", "from 0 to 1"}},
 		{[]string{"run", "--set", "disturb.poison=-0.1"}, []string{"disturb.poison is -0.1", "from 0 to 1"}},

@@ -170,6 +170,18 @@ func (o *options) source(s setting) string {
 	return "default"
 }
 
+// refuseGiven refuses keys that the command line or the environment gives a
+// value, where something else decides it.
+func (o *options) refuseGiven(by string, keys ...string) error {
+	for _, key := range keys {
+		s, _ := find(key)
+		if from := o.source(s); from != "default" && from != o.file {
+			return fmt.Errorf("%s decides %s itself: leave %s out, or name what to run with --scenario", by, key, from)
+		}
+	}
+	return nil
+}
+
 func (o *options) text(key string) string {
 	value, _ := scalar(o.v.Get(key)) // load has checked it
 	return value

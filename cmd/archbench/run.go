@@ -128,6 +128,11 @@ func plan(o *options, progress io.Writer) (scenario.Plan, error) {
 	if p.Suite == "" && len(p.Scenarios) == 0 {
 		p.Suite = scenario.Quick
 	}
+	if p.Suite == scenario.Quick {
+		if err := o.refuseGiven("suite quick", scenario.QuickDecides()...); err != nil {
+			return p, err
+		}
+	}
 	if p.Out == "" {
 		name := p.Suite
 		if name == "" {

@@ -91,7 +91,7 @@ func settings() []setting {
 		{"disturb.skew", number, "0", "share of the order lines whose producer's clock runs a day ahead", ""},
 		{"rate", number, "2000", "events per second of live traffic", "rate"},
 		{"duration", duration, "60s", "length of the window of steady", "duration"},
-		{"events", integer, "0", "events of a synthetic backfill or reprocess, history and live together; 0: 500,000", "events"},
+		{"events", integer, "0", "events at most, history and live together; 0: all of a file, 500,000 of a synthetic backfill or reprocess", "events"},
 		{"history", integer, "200000", "events preloaded for steady", ""},
 		{"partitions", integer, "4", "partitions of each topic", "partitions"},
 		{"policy", text, "exact", "exact (bounded comes in a later version)", "policy"},

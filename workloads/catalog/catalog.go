@@ -26,7 +26,7 @@ type Choice struct {
 	Name    string // synthetic, online-retail or csv:PATH
 	Path    string // of the online-retail data; empty: the known places
 	Seed    uint64 // of synthetic events and of disturbances
-	Events  int64  // of synthetic ones, before any disturbance; 0: no end
+	Events  int64  // at most, before any disturbance; 0: all of a file, synthetic ones without end
 	Disturb disturb.Params
 }
 
@@ -46,6 +46,9 @@ func Open(c Choice) (workloads.Source, error) {
 	inner, err := open(c)
 	if err != nil {
 		return nil, err
+	}
+	if c.Events > 0 && inner.Events() > c.Events {
+		inner = &first{Source: inner, n: c.Events}
 	}
 	c.Disturb.Seed = c.Seed
 	disturbed, err := disturb.Over(inner, c.Disturb)

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"archbench/workloads"
@@ -28,6 +29,8 @@ func TestOpen(t *testing.T) {
 		{catalog.Choice{Name: "synthetic", Seed: 7, Events: 1000, Disturb: disturb.Params{Poison: 1}}, "synthetic", 2000},
 		{catalog.Choice{Name: "csv:" + lines}, "csv", 3}, // the customer's profile and promotion
 		{catalog.Choice{Name: "online-retail", Path: lines}, "online-retail", 3},
+		{catalog.Choice{Name: "csv:" + lines, Events: 2}, "csv", 2},
+		{catalog.Choice{Name: "csv:" + lines, Events: 4}, "csv", 3},
 		{catalog.Choice{Name: "csv:" + lines, Disturb: disturb.Params{Duplicates: 1}}, "csv", 4},
 	} {
 		s, err := catalog.Open(c.Choice)
@@ -44,6 +47,27 @@ func TestOpen(t *testing.T) {
 		}
 		if c.events >= 0 && n != c.events {
 			t.Errorf("%+v: %d events came", c.Choice, n)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// The beginning of a file counts its lines behind all profile changes.
+func TestFirstEvents(t *testing.T) {
+	lines := filepath.Join(t.TempDir(), "lines.csv")
+	if err := os.WriteFile(lines, []byte("InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"+
+		strings.Repeat("536365,85123A,HOLDER,6,2010-12-01 08:26:00,2.55,17850,United Kingdom\n", 5)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for events, want := range map[int64]int64{1: 0, 2: 0, 3: 1, 6: 4, 7: 5, 8: 5} { // two changes of one customer
+		s, err := catalog.Open(catalog.Choice{Name: "csv:" + lines, Events: events})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Lines() != want || s.Describe().Parameters["lines"] == "" {
+			t.Errorf("%d events: %d lines, want %d; %v", events, s.Lines(), want, s.Describe().Parameters)
 		}
 		if err := s.Close(); err != nil {
 			t.Error(err)
