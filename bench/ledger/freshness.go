@@ -75,6 +75,25 @@ func (l *Ledger) Freshness(announced []Announced, w Window, endUS int64) (Freshn
 	return f, nil
 }
 
+// Check refuses announcements that cannot be true: of other partitions, of more
+// records than the log holds, or of events that were not due yet.
+func (l *Ledger) Check(announced []Announced) error {
+	for _, t := range l.topics() {
+		for p, entries := range t.entries {
+			covered, err := coveredBy(announced, p, int64(len(entries)), t.vector)
+			if err != nil {
+				return err
+			}
+			for o, by := range covered {
+				if by >= 0 && announced[by].ReceivedUS < entries[o].IntendedUS {
+					return fmt.Errorf("announcement %d covers offset %d of partition %d %d µs before it was due to be sent", by, o, p, entries[o].IntendedUS-announced[by].ReceivedUS)
+				}
+			}
+		}
+	}
+	return nil
+}
+
 // coveredBy finds for each offset of a partition the announcement that covered
 // it for good, -1 if none did.
 func coveredBy(announced []Announced, p int, n int64, vector func(coverage.Coverage) coverage.Vector) ([]int32, error) {

@@ -143,5 +143,8 @@ func (l *Ledger) End() coverage.Coverage {
 // Window bounds the intended times that count, µs since the epoch: [From, To).
 type Window struct{ FromUS, ToUS int64 }
 
+// Seconds is how long the window is.
+func (w Window) Seconds() float64 { return float64(w.ToUS-w.FromUS) / 1e6 }
+
 // Holds reports whether an intended time lies in the window.
 func (w Window) Holds(us int64) bool { return us >= w.FromUS && us < w.ToUS }

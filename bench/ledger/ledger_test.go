@@ -81,6 +81,23 @@ func TestFreshnessRefusesNonsense(t *testing.T) {
 	}
 }
 
+func TestCheckRefusesWhatCannotBeTrue(t *testing.T) {
+	l := &ledger.Ledger{Orders: [][]ledger.Entry{entries(1000)}, Customers: [][]ledger.Entry{{}}}
+	for says, a := range map[string]ledger.Announced{
+		"500 µs before it was due": at(500, 1, 0),
+		"holds only 1 records":     at(2000, 2, 0),
+		"holds only 0 records":     at(2000, 1, 1),
+		"partition 0 was sent to":  {ReceivedUS: 2000},
+	} {
+		if err := l.Check([]ledger.Announced{a}); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%+v: %v, want %q", a, err, says)
+		}
+	}
+	if err := l.Check([]ledger.Announced{at(500, 0, 0), at(1000, 1, 0)}); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAge(t *testing.T) {
 	l := &ledger.Ledger{Orders: [][]ledger.Entry{entries(1000, 2000, 3000)}, Customers: [][]ledger.Entry{entries(2500)}}
 	ages := l.Ages(ledger.Window{FromUS: 1000, ToUS: 9000})

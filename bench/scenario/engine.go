@@ -14,6 +14,7 @@ import (
 	"archbench/bench/process"
 	"archbench/common/architecture"
 	"archbench/common/coverage"
+	"archbench/common/eventlog"
 	"archbench/common/serving"
 	"archbench/common/view"
 )
@@ -74,7 +75,10 @@ func (t *trial) start(ctx context.Context) (_ *engine, err error) {
 func (e *engine) follows(ctx context.Context, c ProcessConfig, path string) error {
 	e.t.say("        waiting for %s at %s to follow %s.orders and %s.customers at %s; the whole configuration is in %s",
 		e.t.name, e.t.url, c.Topics, c.Topics, strings.Join(c.Bootstrap, ","), path)
-	end := e.t.sentSoFar()
+	end, err := e.t.logEnd(ctx)
+	if err != nil {
+		return err
+	}
 	var last error
 	for deadline := time.Now().Add(e.t.fixed.patience); time.Now().Before(deadline); {
 		at, rules, err := e.client.Coverage(ctx)
@@ -164,8 +168,15 @@ func (e *engine) first(ok func(ledger.Announced) bool) (int64, bool) {
 	return 0, false
 }
 
-// until waits for an announcement that ok accepts.
+// until waits for an announcement that ok accepts, and shows how far it is.
 func (e *engine) until(ctx context.Context, what string, ok func(ledger.Announced) bool) error {
+	return e.await(ctx, what, ok, func(a ledger.Announced) {
+		e.t.show("%s: %s, %d of %d events", e.t.label, what, a.Coverage.Sum(), e.t.loader.Count())
+	})
+}
+
+// await waits for an announcement that ok accepts. What has come meanwhile is told.
+func (e *engine) await(ctx context.Context, what string, ok func(ledger.Announced) bool, tell func(ledger.Announced)) error {
 	for began := time.Now(); ; {
 		a, err := e.latest()
 		if a.Coverage.Orders != nil && ok(a) {
@@ -180,7 +191,7 @@ func (e *engine) until(ctx context.Context, what string, ok func(ledger.Announce
 		if time.Since(began) > e.t.fixed.patience {
 			return broke("%s took longer than %v: coverage is %s, rules are %d", what, e.t.fixed.patience, a.Coverage, a.Rules)
 		}
-		e.t.show("%s: %s, %d of %d events", e.t.label, what, a.Coverage.Sum(), e.t.loader.Count())
+		tell(a)
 		if err := pause(ctx, poll); err != nil {
 			return err
 		}
@@ -205,15 +216,20 @@ func covers(at coverage.Coverage) func(ledger.Announced) bool {
 	return func(a ledger.Announced) bool { return a.Coverage.AtLeast(at) }
 }
 
-// sentSoFar is the coverage of everything sent, where no write was repeated. Call
-// it when nothing is being sent.
-func (t *trial) sentSoFar() coverage.Coverage {
-	c := coverage.Zero(t.Partitions)
-	sent := t.loader.Sent()
-	for p := range t.Partitions {
-		c.Orders[p], c.Customers[p] = int64(len(sent.Orders[p])), int64(len(sent.Customers[p]))
+// logEnd is the coverage of everything in the log, writes that were repeated
+// included. Call it when nothing is being sent.
+func (t *trial) logEnd(ctx context.Context) (coverage.Coverage, error) {
+	b, err := eventlog.Inputs(ctx, t.kafkalog, t.topics)
+	return b.End, err
+}
+
+// caughtUp waits until answers include everything in the log.
+func (e *engine) caughtUp(ctx context.Context, what string) error {
+	end, err := e.t.logEnd(ctx)
+	if err != nil {
+		return err
 	}
-	return c
+	return e.until(ctx, what, covers(end))
 }
 
 // mark is the state of things at a moment.

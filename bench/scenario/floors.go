@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"syscall"
 	"time"
@@ -91,6 +92,8 @@ func cpuSeconds() float64 {
 
 // produceConsume is the latency from the intended time to a bare reader.
 func (r *run) produceConsume(ctx context.Context, topic string, l *load.Loader) (*results.Percentiles, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	from := int64(len(l.Sent().Orders[0]))
 	c, err := r.kafkalog.Open(ctx, topic, 0, from)
 	if err != nil {
@@ -101,13 +104,16 @@ func (r *run) produceConsume(ctx context.Context, topic string, l *load.Loader) 
 	sent := make(chan error, 1)
 	go func() {
 		_, err := l.Live(ctx, time.Now(), floorRate, n)
+		if err != nil {
+			cancel(err) // what was not sent is not waited for
+		}
 		sent <- err
 	}()
 	h, decoder, line, moments := stats.New(), event.NewDecoder(), event.OrderLine{}, int64(0)
 	for seen := int64(0); seen < n*9/10; { // profile changes go elsewhere
 		records, err := c.Next(ctx)
 		if err != nil {
-			return nil, err
+			return nil, errors.Join(err, context.Cause(ctx))
 		}
 		now := r.clock.NowUS()
 		moments++

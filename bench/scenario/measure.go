@@ -42,7 +42,8 @@ type observed struct {
 	began         time.Time      // when the architecture was started
 	live          *load.Live     // nil: there was no live part
 	window        *ledger.Window // nil: no freshness is measured
-	before, after mark           // around the window, or the whole of a backfill
+	before, after mark           // around the window, or the whole of a backfill; of a reprocess, at the request and the end
+	atSwitch      mark           // of a reprocess
 	requested     time.Time      // of a reprocess
 	asked         int64          // reads
 	whole         bool           // everything was covered and dumped

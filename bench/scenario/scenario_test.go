@@ -281,19 +281,39 @@ func TestDisturbedWorkload(t *testing.T) {
 
 // An engine that somebody else runs is told its topics and measured like the others.
 func TestEngineBehindAURL(t *testing.T) {
+	m, address, progress := measureEngine(t, Steady, "mine", right)
+	if m.Divergence.Any() || m.Divergence.Reads == 0 || m.FreshnessUS.Count != 400 || m.Cost != nil || m.Batches != nil {
+		t.Errorf("divergence %+v cost %v batches %v", m.Divergence, m.Cost, m.Batches)
+	}
+	if !strings.Contains(progress.String(), "waiting for mine at http://"+address) {
+		t.Errorf("progress does not say what the engine must follow:\n%s", progress)
+	}
+}
+
+// An engine that announces what cannot be true spoils its own measurement, not the run.
+func TestEngineThatAnnouncesAhead(t *testing.T) {
+	m, _, _ := measureEngine(t, Steady, ahead, ahead)
+	if why := strings.Join(m.InvalidBecause, "; "); m.Valid || !strings.Contains(why, "which holds only") || m.FreshnessUS != nil {
+		t.Errorf("valid %v, because %s, freshness %+v", m.Valid, why, m.FreshnessUS)
+	}
+}
+
+// measureEngine runs a scenario on a fake that is started as a foreign engine is.
+func measureEngine(t *testing.T, scenario, name, behaviour string) (m *results.Measurement, address string, progress *lines) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := l.Addr().String()
+	address = l.Addr().String()
 	l.Close() // the engine will listen there
-	p, progress := testPlan(t, []string{Steady}, []string{"mine=http://" + address})
+	p, progress := testPlan(t, []string{scenario}, []string{name + "=http://" + address})
 	p.fixed.patience = 30 * time.Second
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	served := make(chan error, 1)
 	go func() {
-		served <- serveWhenTold(ctx, filepath.Join(p.Out, Steady, "mine", "trial-1", "config.yaml"), address)
+		served <- serveWhenTold(ctx, behaviour, filepath.Join(p.Out, scenario, name, "trial-1", "config.yaml"), address)
 	}()
 	r, err := Run(ctx, p)
 	if err != nil {
@@ -303,20 +323,14 @@ func TestEngineBehindAURL(t *testing.T) {
 	if err := <-served; err != nil {
 		t.Error(err)
 	}
-	m := find(t, r, Steady, "mine")
-	if m.Divergence.Any() || m.Divergence.Reads == 0 || m.FreshnessUS.Count != 400 || m.Cost != nil || m.Batches != nil {
-		t.Errorf("divergence %+v cost %v batches %v", m.Divergence, m.Cost, m.Batches)
-	}
-	if !strings.Contains(progress.String(), "waiting for mine at http://"+address) {
-		t.Errorf("progress does not say what the engine must follow:\n%s", progress)
-	}
+	return find(t, r, scenario, name), address, progress
 }
 
 // serveWhenTold waits for the configuration, as a launcher of a foreign engine does.
-func serveWhenTold(ctx context.Context, config, address string) error {
+func serveWhenTold(ctx context.Context, behaviour, config, address string) error {
 	for {
 		if c, err := readConfig(config); err == nil && c.Topics != "" {
-			return serveFake(ctx, right, config, address)
+			return serveFake(ctx, behaviour, config, address)
 		}
 		if err := pause(ctx, poll); err != nil {
 			return err

@@ -83,7 +83,7 @@ func during(f func() error) (wait func() error) {
 
 // steady sends at a constant rate over a history; the window begins after the warm-up.
 func (t *trial) steady(ctx context.Context, spool *readers.Spool) error {
-	if err := t.engine.until(ctx, "covering the history", covers(t.sentSoFar())); err != nil {
+	if err := t.engine.caughtUp(ctx, "covering the history"); err != nil {
 		return err
 	}
 	start := time.Now()
@@ -106,7 +106,7 @@ func (t *trial) steady(ctx context.Context, spool *readers.Spool) error {
 	if err := errors.Join(err, broken); err != nil {
 		return err
 	}
-	return t.engine.until(ctx, "covering the live events", covers(t.sentSoFar()))
+	return t.engine.caughtUp(ctx, "covering the live events")
 }
 
 // live sends the live part, and shows how it goes.
@@ -129,7 +129,7 @@ func (t *trial) live(ctx context.Context, start time.Time) error {
 // backfill starts the architecture on a log that is complete.
 func (t *trial) backfill(ctx context.Context, spool *readers.Spool) error {
 	stop := t.read(ctx, time.Now(), spool)
-	err := t.engine.until(ctx, "covering the log", covers(t.sentSoFar()))
+	err := t.engine.caughtUp(ctx, "covering the log")
 	stop()
 	if err != nil {
 		return err
@@ -141,14 +141,17 @@ func (t *trial) backfill(ctx context.Context, spool *readers.Spool) error {
 // reprocess posts new rules a third into the live part. It ends when they are
 // served and everything is covered.
 func (t *trial) reprocess(ctx context.Context, spool *readers.Spool) error {
-	if err := t.engine.until(ctx, "covering the history", covers(t.sentSoFar())); err != nil {
+	if err := t.engine.caughtUp(ctx, "covering the history"); err != nil {
 		return err
 	}
 	start := time.Now()
 	stop := t.read(ctx, start, spool)
 	defer stop()
 	posted := during(func() error {
-		return t.post(ctx, start.Add(time.Duration(float64(t.events)/t.rate/3*float64(time.Second))))
+		if err := t.post(ctx, start.Add(time.Duration(float64(t.events)/t.rate/3*float64(time.Second)))); err != nil {
+			return err
+		}
+		return t.switched(ctx)
 	})
 	err := t.live(ctx, start)
 	failed := posted()
@@ -156,13 +159,10 @@ func (t *trial) reprocess(ctx context.Context, spool *readers.Spool) error {
 		return err
 	}
 	t.seen.window = liveWindow(t.seen.live)
-	end := t.sentSoFar()
-	err = t.engine.until(ctx, "replaying under the new rules", func(a ledger.Announced) bool {
-		return switched(a) && a.Coverage.AtLeast(end)
-	})
+	err = t.engine.caughtUp(ctx, "covering the live events")
 	stop()
 	if err != nil {
-		return errors.Join(err, t.progressOfReprocess(ctx))
+		return err
 	}
 	t.seen.after, err = t.engine.mark(ctx, time.Now())
 	return err
@@ -175,7 +175,7 @@ func liveWindow(l *load.Live) *ledger.Window {
 // newRules are what reprocess changes to.
 const newRules = view.MerchandiseOnly
 
-func switched(a ledger.Announced) bool { return a.Rules == int(newRules) }
+func isSwitched(a ledger.Announced) bool { return a.Rules == int(newRules) }
 
 // post asks for the new rules at a moment.
 func (t *trial) post(ctx context.Context, at time.Time) (err error) {
@@ -198,6 +198,15 @@ func (t *trial) post(ctx context.Context, at time.Time) (err error) {
 		return broke("asked for rules %d, the reprocess did not start: outcome %d", newRules, outcome)
 	}
 	return nil
+}
+
+// switched waits for the switch, and marks what it took.
+func (t *trial) switched(ctx context.Context) (err error) {
+	if err := t.engine.await(ctx, "replaying under the new rules", isSwitched, func(ledger.Announced) {}); err != nil {
+		return errors.Join(err, t.progressOfReprocess(ctx))
+	}
+	t.seen.atSwitch, err = t.engine.mark(ctx, time.Now())
+	return err
 }
 
 // progressOfReprocess adds what the architecture says to a reprocess that did not end.

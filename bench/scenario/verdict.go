@@ -43,7 +43,12 @@ func (t *trial) verdict(ctx context.Context) error {
 	if err := t.judge(judge.Judge{History: history, Params: t.Params}); err != nil {
 		return err
 	}
-	for _, figures := range []func(*ledger.Ledger, *gate.Facts) error{t.loadFigures, t.freshness, t.readFigures, t.scenarioFigures, t.writeRaw} {
+	all := []func(*ledger.Ledger, *gate.Facts) error{t.loadFigures, t.freshness, t.readFigures, t.scenarioFigures, t.writeRaw}
+	if err := book.Check(t.engineAnnounced()); err != nil { // no figure can come of it
+		t.m.InvalidBecause = append(t.m.InvalidBecause, err.Error())
+		all = []func(*ledger.Ledger, *gate.Facts) error{t.loadFigures, t.writeRaw}
+	}
+	for _, figures := range all {
 		if err := figures(book, &facts); err != nil {
 			return err
 		}
@@ -74,7 +79,8 @@ func (t *trial) judge(j judge.Judge) (err error) {
 	for _, v := range view.Names() {
 		a, err := t.dumped(v)
 		if err != nil {
-			return err
+			t.m.InvalidBecause = append(t.m.InvalidBecause, fmt.Sprintf("the dump of %s cannot be read: %v", v, err))
+			continue
 		}
 		if want := t.finalRules(); a.Rules != want {
 			t.m.InvalidBecause = append(t.m.InvalidBecause, fmt.Sprintf("%s was dumped under rules %d, want %d", v, a.Rules, want))
@@ -208,7 +214,9 @@ func (t *trial) steadyFigures(facts *gate.Facts) {
 	t.m.Batches = &results.Batches{Count: after.status.Commits - before.status.Commits}
 	if facts.Lambda = t.name == lambda; facts.Lambda && after.status.Batch != nil && before.status.Batch != nil {
 		t.m.Batches.Count = after.status.Batch.Runs - before.status.Batch.Runs
-		t.m.Batches.IntervalSeconds = after.status.Batch.IntervalSeconds
+	}
+	if n := t.m.Batches.Count; n > 0 {
+		t.m.Batches.IntervalSeconds = t.seen.window.Seconds() / float64(n)
 	}
 	facts.Batches = &t.m.Batches.Count
 }
@@ -220,6 +228,13 @@ func (t *trial) cost(before, after mark, events int64) {
 	}
 	cpu := after.usage.CPUSeconds - before.usage.CPUSeconds
 	t.m.Cost = &results.Cost{CPUS: cpu, RSSPeakBytes: max(before.usage.RSSPeak, after.usage.RSSPeak), DiskBytes: after.usage.Disk}
+	if read := after.status.BrokerReadBytes; read != nil {
+		n := *read
+		if already := before.status.BrokerReadBytes; already != nil {
+			n -= *already
+		}
+		t.m.Cost.BrokerReadBytes = &n
+	}
 	if events > 0 {
 		t.m.Cost.CPUSPerMillion = cpu / float64(events) * 1e6
 	}
@@ -238,7 +253,7 @@ func (t *trial) backfillFigures(book *ledger.Ledger) {
 
 func (t *trial) reprocessFigures(book *ledger.Ledger) (err error) {
 	requested := t.clock.US(t.seen.requested)
-	at, _ := t.engine.first(switched) // it came, or this would have broken
+	at, _ := t.engine.first(isSwitched) // it came, or this would have broken
 	seconds := float64(at-requested) / 1e6
 	r := &results.Reprocess{HistoryEvents: t.m.Load.History, Seconds: seconds, EventsPerS: float64(t.m.Load.History) / seconds}
 	t.m.Reprocess = r
@@ -255,9 +270,10 @@ func (t *trial) reprocessFigures(book *ledger.Ledger) (err error) {
 	if t.m.Cost == nil {
 		return nil
 	}
-	t.m.Cost.RSSPeakBytes = max(before.usage.RSSPeak, after.usage.RSSPeak)
-	cpu, peak := after.usage.CPUSeconds-before.usage.CPUSeconds, after.usage.RSSPeak
-	disk := slices.MaxFunc(append(slices.Clone(t.engine.samples), sample{requested, before.usage}, sample{at, after.usage}), func(a, b sample) int {
+	t.m.Cost.RSSPeakBytes = max(before.usage.RSSPeak, after.usage.RSSPeak) // the peak was begun anew at the request
+	end := t.seen.atSwitch.usage
+	cpu, peak := end.CPUSeconds-before.usage.CPUSeconds, end.RSSPeak
+	disk := slices.MaxFunc(append(slices.Clone(t.engine.samples), sample{requested, before.usage}, sample{at, end}), func(a, b sample) int {
 		return int(a.within(requested, at) - b.within(requested, at))
 	}).Disk
 	r.CPUS, r.RSSPeakBytes, r.DiskBytes = &cpu, &peak, &disk
