@@ -145,7 +145,6 @@ func (u *Unified) write(ctx context.Context, namespace, name, query string, at c
 	if n == 0 {
 		return os.Remove(path)
 	}
-	u.commits.Add(1)
 	return u.lake.Add(ctx, namespace, name, path, at)
 }
 
@@ -220,6 +219,7 @@ func (u *Unified) publish(ctx context.Context, next published) error {
 		u.saw(*latest)
 	}
 	u.state = next
+	u.commits.Add(1)
 	u.announcer.Announce(next.Coverage.Clone(), int(next.Rules))
 	return nil
 }
