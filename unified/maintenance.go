@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -14,86 +13,6 @@ import (
 	"archbench/common/view"
 	"archbench/unified/lake"
 )
-
-// compact merges the small files of every table, publishes the new snapshots,
-// and only then forgets the old ones with their files. Answers read tables in
-// memory, so no reader holds a file that goes.
-func (u *Unified) compact(ctx context.Context) error {
-	now := u.current()
-	k := batch.Kernel{Params: u.c.Params, Rules: now.Rules}
-	for _, t := range tables(now.Generation) {
-		files, err := u.lake.Files(ctx, t.namespace, t.name)
-		if err != nil {
-			return err
-		}
-		isGold := t.namespace == gold(now.Generation)
-		if !isGold {
-			files = small(files)
-		}
-		if len(files) < 2 {
-			continue
-		}
-		query := "SELECT * FROM " + readParquet(files)
-		if isGold {
-			query = k.Merge(view.Partial(t.name), readParquet(files))
-		}
-		path := u.lake.NewFile(t.namespace, t.name)
-		if _, err := u.copyTo(ctx, path, query); err != nil {
-			return err
-		}
-		if err := u.lake.Replace(ctx, t.namespace, t.name, files, path, now.Coverage); err != nil {
-			return err
-		}
-	}
-	if err := u.c.Faults.Point(afterCompaction); err != nil {
-		return err
-	}
-	if err := u.mergeServed(ctx, k, now.Generation); err != nil {
-		return err
-	}
-	u.serving.Lock()
-	next := u.state
-	next.Snapshots, next.Batches = u.snapshots(next.Generation), 0
-	err := u.savePublished(next)
-	u.state = next
-	u.serving.Unlock()
-	if err != nil {
-		return err
-	}
-	for _, t := range tables(next.Generation) {
-		if err := u.lake.Expire(ctx, t.namespace, t.name); err != nil {
-			return err
-		}
-	}
-	return u.c.Faults.Point(afterExpire)
-}
-
-// smallBytes is the size up to which a file of bronze or silver is merged with others.
-const smallBytes = 16 << 20
-
-func small(files []string) []string {
-	return slices.DeleteFunc(files, func(f string) bool {
-		info, err := os.Stat(f)
-		return err != nil || info.Size() > smallBytes
-	})
-}
-
-// mergeServed merges rows of equal keys in the tables that answers read.
-func (u *Unified) mergeServed(ctx context.Context, k batch.Kernel, generation int) error {
-	for _, kind := range view.Partials() {
-		name := served(generation, kind)
-		if err := u.db.Do(ctx, "merge "+name, fmt.Sprintf("CREATE OR REPLACE TABLE merged AS %s", k.Merge(kind, name))); err != nil {
-			return err
-		}
-		u.serving.Lock()
-		err := u.db.Do(ctx, "serve "+name, fmt.Sprintf("DROP TABLE %[1]s; ALTER TABLE merged RENAME TO %[1]s", name))
-		u.serving.Unlock()
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 // rebuild is a reprocess under way: gold of the new rules, from silver as it was
 // published at the start.
@@ -246,6 +165,8 @@ func (u *Unified) switchTo(ctx context.Context, r *rebuild) error {
 	u.mu.Lock()
 	u.reprocess = &architecture.Progress{Rules: r.rules, Switched: true, Done: next.Coverage.Sum(), Total: next.Coverage.Sum(), Seconds: time.Since(u.requested).Seconds()}
 	u.mu.Unlock()
+	u.abandonMerge()
+	clear(u.upkeep.merged)
 	if err := u.dropServed(ctx, old); err != nil {
 		return err
 	}

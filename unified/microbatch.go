@@ -2,6 +2,7 @@ package unified
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"fmt"
 	"os"
@@ -13,9 +14,6 @@ import (
 	"archbench/common/view"
 )
 
-// compactEvery is how many micro-batches pass between two compactions.
-const compactEvery = 16
-
 // microBatch takes what was read through bronze, silver and gold and publishes it.
 func (u *Unified) microBatch(ctx context.Context) error {
 	orders, customers, at := u.inbox.take()
@@ -24,7 +22,6 @@ func (u *Unified) microBatch(ctx context.Context) error {
 		return nil
 	}
 	next.Coverage = at
-	next.Batches++
 	if err := u.stage(ctx, orders, customers, &next); err != nil {
 		return fmt.Errorf("stage a micro-batch: %w", err)
 	}
@@ -55,10 +52,7 @@ func (u *Unified) microBatch(ctx context.Context) error {
 	if err := u.publish(ctx, next); err != nil {
 		return err
 	}
-	if next.Batches >= compactEvery && u.rebuild == nil { // a rebuild reads files that a compaction would remove
-		return u.compact(ctx)
-	}
-	return nil
+	return u.tidy(ctx)
 }
 
 // stage puts the records into tables that SQL works on. Go decodes and
@@ -200,6 +194,28 @@ func (u *Unified) publish(ctx context.Context, next published) error {
 		return fmt.Errorf("bounds of a micro-batch: %w", err)
 	}
 	next.Snapshots = u.snapshots(next.Generation)
+	return u.inTransaction(ctx, "publish a micro-batch", func(tx *sql.Tx) error {
+		if !u.c.Faults.Bug(bugForgetBatch) || next.Coverage.Orders[0]%7 != 0 {
+			if err := addDeltas(ctx, tx, next.Generation); err != nil {
+				return err
+			}
+		}
+		return u.makeVisible(tx, next, earliest, latest)
+	})
+}
+
+// addDeltas adds a batch's rows to the tables that answers read.
+func addDeltas(ctx context.Context, tx *sql.Tx, generation int) error {
+	for _, kind := range view.Partials() {
+		if _, err := tx.ExecContext(ctx, fmt.Sprintf("INSERT INTO %s BY NAME SELECT * FROM %s", served(generation, kind), delta(kind))); err != nil {
+			return fmt.Errorf("serve %s: %w", kind, err)
+		}
+	}
+	return nil
+}
+
+// makeVisible saves the record and then lets answers begin with the batch's rows.
+func (u *Unified) makeVisible(tx *sql.Tx, next published, earliest, latest *int64) error {
 	u.serving.Lock()
 	defer u.serving.Unlock()
 	next.Want = u.state.Want // a request may have come meanwhile
@@ -209,10 +225,8 @@ func (u *Unified) publish(ctx context.Context, next published) error {
 	if err := u.c.Faults.Point(afterPublish); err != nil {
 		return err
 	}
-	if !u.c.Faults.Bug(bugForgetBatch) || next.Coverage.Orders[0]%7 != 0 {
-		if err := u.addDeltas(ctx, next.Generation); err != nil {
-			return err
-		}
+	if err := tx.Commit(); err != nil {
+		return err
 	}
 	if earliest != nil {
 		u.saw(*earliest)
@@ -221,14 +235,5 @@ func (u *Unified) publish(ctx context.Context, next published) error {
 	u.state = next
 	u.commits.Add(1)
 	u.announcer.Announce(next.Coverage.Clone(), int(next.Rules))
-	return nil
-}
-
-func (u *Unified) addDeltas(ctx context.Context, generation int) error {
-	for _, kind := range view.Partials() {
-		if err := u.db.Do(ctx, "serve "+string(kind), fmt.Sprintf("INSERT INTO %s BY NAME SELECT * FROM %s", served(generation, kind), delta(kind))); err != nil {
-			return err
-		}
-	}
 	return nil
 }

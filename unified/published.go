@@ -39,6 +39,8 @@ var lineColumns = strings.Replace(batch.LineColumns, "TINYINT", "INTEGER", 1)
 // tableOf is a table of the lake with its definition.
 type tableOf struct{ namespace, name, columns string }
 
+func (t tableOf) isGold() bool { return t.namespace != bronze && t.namespace != silver }
+
 // tables lists those that a generation of gold is published with.
 func tables(generation int) []tableOf {
 	ts := []tableOf{
@@ -78,7 +80,6 @@ type published struct {
 	Coverage    coverage.Coverage `json:"coverage"`
 	Snapshots   map[string]int64  `json:"snapshots"` // by namespace.table
 	Lines       int64             `json:"lines"`     // in silver
-	Batches     int               `json:"batches"`   // since the last compaction
 	Duplicate   int64             `json:"duplicate"`
 	Conflicting int64             `json:"conflicting"`
 	Unusable    int64             `json:"unusable"`

@@ -2,11 +2,11 @@ package batch
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"math"
 	"strings"
 
-	"archbench/common/duck"
 	"archbench/common/view"
 )
 
@@ -79,8 +79,13 @@ func (k Kernel) rows(q view.Query, partials, profiles string) string {
 	}
 }
 
+// Source is what a query runs on: a database or a transaction of it.
+type Source interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
 // Scan runs a SELECT with the columns of the schema and calls f for every row.
-func Scan(ctx context.Context, db *duck.DB, s view.Schema, query string, f func(view.Row)) error {
+func Scan(ctx context.Context, db Source, s view.Schema, query string, f func(view.Row)) error {
 	rows, err := db.QueryContext(ctx, query)
 	if err != nil {
 		return fmt.Errorf("query %s: %w", s.Name, err)
@@ -110,7 +115,7 @@ func Scan(ctx context.Context, db *duck.DB, s view.Schema, query string, f func(
 }
 
 // Collect runs Scan and returns the rows.
-func Collect(ctx context.Context, db *duck.DB, s view.Schema, query string) ([]view.Row, error) {
+func Collect(ctx context.Context, db Source, s view.Schema, query string) ([]view.Row, error) {
 	var rows []view.Row
 	err := Scan(ctx, db, s, query, func(r view.Row) { rows = append(rows, r) })
 	return rows, err
