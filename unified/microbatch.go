@@ -43,8 +43,16 @@ func (u *Unified) microBatch(ctx context.Context) error {
 	if err := u.c.Faults.Point(afterSilver); err != nil {
 		return err
 	}
-	if err := u.toGold(ctx, next.Generation, next.Rules, "staged_lines", "staged_changes", at); err != nil {
-		return err
+	k := batch.Kernel{Params: u.c.Params, Rules: next.Rules}
+	for i, kind := range view.Partials() {
+		if err := u.toGold(ctx, next.Generation, k, kind, "staged_lines", "staged_changes", at); err != nil {
+			return err
+		}
+		if i == 3 {
+			if err := u.c.Faults.Point(afterSomeGold); err != nil {
+				return err
+			}
+		}
 	}
 	if err := u.c.Faults.Point(afterGold); err != nil {
 		return err
@@ -159,32 +167,24 @@ func (u *Unified) copyTo(ctx context.Context, path, query string) (int64, error)
 	return n, nil
 }
 
-// toGold makes the partials of some lines and changes, commits each to its table
-// and keeps it as a table that publish adds to what is served.
-func (u *Unified) toGold(ctx context.Context, generation int, rules view.Rules, lines, changes string, at coverage.Coverage) error {
-	k := batch.Kernel{Params: u.c.Params, Rules: rules}
-	for i, kind := range view.Partials() {
-		input := lines
-		if kind == view.Profiles {
-			input = changes
-		}
-		if err := u.db.Do(ctx, "compute "+string(kind), fmt.Sprintf("CREATE OR REPLACE TABLE %s AS %s", delta(kind), k.Partial(kind, input))); err != nil {
-			return err
-		}
-		if err := u.write(ctx, gold(generation), string(kind), "SELECT * FROM "+delta(kind), at); err != nil {
-			return err
-		}
-		if i == 3 {
-			if err := u.c.Faults.Point(afterSomeGold); err != nil {
-				return err
-			}
-		}
+// toGold makes a partial of some lines and changes, commits it to its table and
+// keeps it as the table that addDeltas adds to what is served.
+func (u *Unified) toGold(ctx context.Context, generation int, k batch.Kernel, kind view.Partial, lines, changes string, at coverage.Coverage) error {
+	input := lines
+	if kind == view.Profiles {
+		input = changes
 	}
-	return nil
+	rows := delta(generation, kind)
+	if err := u.db.Do(ctx, "compute "+string(kind), fmt.Sprintf("CREATE OR REPLACE TABLE %s AS %s", rows, k.Partial(kind, input))); err != nil {
+		return err
+	}
+	return u.write(ctx, gold(generation), string(kind), "SELECT * FROM "+rows, at)
 }
 
-// delta is the table with a micro-batch's rows of a partial.
-func delta(kind view.Partial) string { return "delta_" + string(kind) }
+// delta is the table with the rows that a partial gets next.
+func delta(generation int, kind view.Partial) string {
+	return fmt.Sprintf("delta_%d_%s", generation, kind)
+}
 
 // publish makes a batch durable and visible: the record first, then the tables
 // that answers read.
@@ -207,7 +207,7 @@ func (u *Unified) publish(ctx context.Context, next published) error {
 // addDeltas adds a batch's rows to the tables that answers read.
 func addDeltas(ctx context.Context, tx *sql.Tx, generation int) error {
 	for _, kind := range view.Partials() {
-		if _, err := tx.ExecContext(ctx, fmt.Sprintf("INSERT INTO %s BY NAME SELECT * FROM %s", served(generation, kind), delta(kind))); err != nil {
+		if _, err := tx.ExecContext(ctx, fmt.Sprintf("INSERT INTO %s BY NAME SELECT * FROM %s", served(generation, kind), delta(generation, kind))); err != nil {
 			return fmt.Errorf("serve %s: %w", kind, err)
 		}
 	}

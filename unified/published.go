@@ -190,15 +190,6 @@ func (u *Unified) loadGold(ctx context.Context, generation int) error {
 	return nil
 }
 
-func (u *Unified) dropServed(ctx context.Context, generation int) error {
-	for _, kind := range view.Partials() {
-		if err := u.db.Do(ctx, "drop what was served", "DROP TABLE IF EXISTS "+served(generation, kind)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 func readParquet(paths []string) string {
 	quoted := make([]string, len(paths))
 	for i, p := range paths {

@@ -262,7 +262,7 @@ func (u *Unified) loop(ctx context.Context) error {
 				next = time.Now() // a backlog does not wait for triggers
 			}
 		case <-u.wake:
-			u.startRebuild(ctx)
+			u.startRebuild(whole)
 		case err := <-u.mergeDone():
 			if err := u.finishMerge(whole, err); err != nil {
 				return err

@@ -28,9 +28,10 @@ const (
 // equal keys, and forgets old snapshots. One table has its turn after each
 // micro-batch; what takes long runs beside the loop. Only the loop touches it.
 type upkeep struct {
-	turn   int
-	merge  *merge                 // running; nil if none
-	merged map[view.Partial]int64 // rows of served tables when they were last merged
+	turn    int
+	retired int                    // generation of gold to be removed; 0: none
+	merge   *merge                 // running; nil if none
+	merged  map[view.Partial]int64 // rows of served tables when they were last merged
 }
 
 // merge is the work on one table, computed beside the micro-batches that go on.
@@ -63,6 +64,10 @@ func (u *Unified) mergeDone() <-chan error {
 // tidy gives the next table its turn. It runs right after a batch was published:
 // a table's current snapshot is then the published one, and no other is needed.
 func (u *Unified) tidy(ctx context.Context) error {
+	if old := u.upkeep.retired; old != 0 {
+		u.upkeep.retired = 0
+		return u.dropGeneration(ctx, old)
+	}
 	all := tables(u.current().Generation)
 	t := all[u.upkeep.turn%len(all)]
 	u.upkeep.turn++
