@@ -12,6 +12,7 @@ import (
 	"archbench/common/duck"
 	"archbench/common/stream"
 	"archbench/common/view"
+	"archbench/unified/lake"
 )
 
 // microBatch takes what was read through bronze, silver and gold and publishes it.
@@ -139,32 +140,25 @@ func (u *Unified) claim(partition int, l *lineOf, next *published) bool {
 
 // write commits the rows of a query to a table as one file; no rows, no commit.
 func (u *Unified) write(ctx context.Context, namespace, name, query string, at coverage.Coverage) error {
-	path := u.lake.NewFile(namespace, name)
-	n, err := u.copyTo(ctx, path, query)
-	if err != nil {
+	path, err := u.copyTo(ctx, namespace, name, query)
+	if err != nil || path == "" {
 		return err
-	}
-	if n == 0 {
-		return os.Remove(path)
 	}
 	return u.lake.Add(ctx, namespace, name, path, at)
 }
 
-// copyTo writes a query's rows as a Parquet file, durably, and counts them.
-func (u *Unified) copyTo(ctx context.Context, path, query string) (int64, error) {
+// copyTo writes a query's rows as a sealed Parquet file of a table, which is not
+// committed yet. Without rows there is no file and the path is empty.
+func (u *Unified) copyTo(ctx context.Context, namespace, name, query string) (string, error) {
+	path := u.lake.NewFile(namespace, name)
 	var n int64
 	if err := u.db.QueryRowContext(ctx, fmt.Sprintf("COPY (%s) TO %s (FORMAT parquet, COMPRESSION snappy)", query, duck.Quote(path))).Scan(&n); err != nil {
-		return 0, fmt.Errorf("write %s: %w", path, err)
+		return "", fmt.Errorf("write %s: %w", path, err)
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return 0, fmt.Errorf("sync %s: %w", path, err)
+	if n == 0 {
+		return "", os.Remove(path)
 	}
-	defer f.Close()
-	if err := f.Sync(); err != nil {
-		return 0, fmt.Errorf("sync %s: %w", path, err)
-	}
-	return n, nil
+	return lake.Seal(path)
 }
 
 // toGold makes a partial of some lines and changes, commits it to its table and
@@ -193,7 +187,11 @@ func (u *Unified) publish(ctx context.Context, next published) error {
 	if err := u.db.QueryRowContext(ctx, "SELECT min(event_time_ms), max(event_time_ms) FROM staged_lines").Scan(&earliest, &latest); err != nil {
 		return fmt.Errorf("bounds of a micro-batch: %w", err)
 	}
-	next.Snapshots = u.snapshots(next.Generation)
+	marks, err := u.snapshots(next.Generation)
+	if err != nil {
+		return err
+	}
+	next.Snapshots = marks
 	return u.inTransaction(ctx, "publish a micro-batch", func(tx *sql.Tx) error {
 		if !u.c.Faults.Bug(bugForgetBatch) || next.Coverage.Orders[0]%7 != 0 {
 			if err := addDeltas(ctx, tx, next.Generation); err != nil {

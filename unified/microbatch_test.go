@@ -19,7 +19,9 @@ import (
 // feed puts synthetic events into an instance's inbox, as its followers would.
 type feed struct {
 	t      testing.TB
+	c      architecture.Config
 	u      *Unified
+	closed bool
 	source *synthetic.Source
 	next   map[workloads.Topic][]int64
 }
@@ -42,18 +44,26 @@ func newFeed(t testing.TB, c architecture.Config) *feed {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		u.abandonMerge()
-		if err := u.close(); err != nil {
-			t.Error(err)
-		}
-	})
 	source, err := synthetic.New(synthetic.DefaultParams())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &feed{t: t, u: u, source: source, next: map[workloads.Topic][]int64{
+	f := &feed{t: t, c: c, u: u, source: source, next: map[workloads.Topic][]int64{
 		workloads.Orders: make([]int64, feedPartitions), workloads.Customers: make([]int64, feedPartitions)}}
+	t.Cleanup(f.stop)
+	return f
+}
+
+// stop closes the instance, as the end of Run does.
+func (f *feed) stop() {
+	if f.closed {
+		return
+	}
+	f.closed = true
+	f.u.abandonMerge()
+	if err := f.u.close(); err != nil {
+		f.t.Error(err)
+	}
 }
 
 // put delivers the next n events.

@@ -208,7 +208,9 @@ func (u *Unified) serve(r *rebuild) (old int, err error) {
 	defer u.serving.Unlock()
 	next := u.state
 	next.Generation, next.Rules, next.Want = r.generation, r.rules, 0
-	next.Snapshots = u.snapshots(r.generation)
+	if next.Snapshots, err = u.snapshots(r.generation); err != nil {
+		return 0, err
+	}
 	if err := u.savePublished(next); err != nil {
 		return 0, err
 	}

@@ -23,8 +23,9 @@ import (
 	"archbench/unified/lake"
 )
 
-// formatVersion is that of the data directory.
-const formatVersion = 1
+// formatVersion is that of the data directory. Since 2 data files have their sum
+// in their name.
+const formatVersion = 2
 
 // Crash points of its own; those of package intake come on top.
 const (

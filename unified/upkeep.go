@@ -39,8 +39,8 @@ type merge struct {
 	table      tableOf
 	generation int      // of gold, as it was at the start
 	small      []string // files whose rows path will hold; none: nothing to merge
-	path       string
-	served     int64 // leading rows of the served table that mergedTable will hold; 0: leave it
+	path       string   // set once it is written
+	served     int64    // leading rows of the served table that mergedTable will hold; 0: leave it
 	cancel     context.CancelFunc
 	done       chan error
 }
@@ -108,7 +108,6 @@ func (u *Unified) startMerge(ctx context.Context, t tableOf) error {
 	if len(m.small) == 0 && m.served == 0 {
 		return nil
 	}
-	m.path = u.lake.NewFile(t.namespace, t.name)
 	k := batch.Kernel{Params: u.c.Params, Rules: now.Rules}
 	ctx, m.cancel = context.WithCancel(ctx)
 	u.upkeep.merge = m
@@ -144,7 +143,8 @@ func (u *Unified) computeMerge(ctx context.Context, m *merge, k batch.Kernel) er
 		if m.table.isGold() {
 			query = k.Merge(kind, readParquet(m.small))
 		}
-		if _, err := u.copyTo(ctx, m.path, query); err != nil {
+		var err error
+		if m.path, err = u.copyTo(ctx, m.table.namespace, m.table.name, query); err != nil {
 			return err
 		}
 	}

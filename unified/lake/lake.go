@@ -108,7 +108,7 @@ func (l *Lake) Ensure(ctx context.Context, namespace, name string, columns []Col
 		return l.create(ctx, ident, columns)
 	}
 	if err != nil {
-		return fmt.Errorf("open table %s.%s: %w", namespace, name, err)
+		return l.damaged(ctx, namespace, name, err)
 	}
 	l.keep(namespace, name, t)
 	return nil
@@ -139,19 +139,20 @@ func (l *Lake) create(ctx context.Context, ident table.Identifier, columns []Col
 	return os.MkdirAll(filepath.Join(l.dir, ident[0], ident[1], "data"), 0o755)
 }
 
-// NewFile names a Parquet file that does not exist yet in a table's folder.
+// NewFile names a Parquet file that does not exist yet in a table's folder. Once
+// it is written, Seal makes it fit to be committed.
 func (l *Lake) NewFile(namespace, name string) string {
 	return filepath.Join(l.dir, namespace, name, "data", fmt.Sprintf("%d-%d.parquet", time.Now().UnixNano(), l.files.Add(1)))
 }
 
-// Add commits a Parquet file to a table.
+// Add commits a sealed Parquet file to a table.
 func (l *Lake) Add(ctx context.Context, namespace, name, path string, at coverage.Coverage) error {
 	return l.commit(ctx, namespace, name, func(t *table.Transaction) error {
 		return t.AddFiles(ctx, []string{path}, properties(at), true)
 	})
 }
 
-// Replace commits a file in the place of others that held the same.
+// Replace commits a sealed file in the place of others that held the same.
 func (l *Lake) Replace(ctx context.Context, namespace, name string, old []string, path string, at coverage.Coverage) error {
 	return l.commit(ctx, namespace, name, func(t *table.Transaction) error {
 		return t.ReplaceDataFiles(ctx, old, []string{path}, properties(at))
@@ -176,14 +177,6 @@ func (l *Lake) commit(ctx context.Context, namespace, name string, change func(*
 	return nil
 }
 
-// Snapshot is the id of a table's current snapshot, 0 if it has none.
-func (l *Lake) Snapshot(namespace, name string) int64 {
-	if s := l.table(namespace, name).CurrentSnapshot(); s != nil {
-		return s.SnapshotID
-	}
-	return 0
-}
-
 // Files lists the data files of a table's current snapshot.
 func (l *Lake) Files(ctx context.Context, namespace, name string) ([]string, error) {
 	t := l.table(namespace, name)
@@ -202,18 +195,23 @@ func (l *Lake) Files(ctx context.Context, namespace, name string) ([]string, err
 }
 
 // TakeBack makes a snapshot current again that was published, and removes what
-// came after it. Snapshot 0 empties the table.
-func (l *Lake) TakeBack(ctx context.Context, namespace, name string, snapshot int64, columns []Column) error {
-	if l.Snapshot(namespace, name) == snapshot {
-		return l.removeStrays(ctx, namespace, name)
-	}
-	if snapshot == 0 {
+// came after it. It refuses one that is damaged. A mark of snapshot 0 empties the
+// table.
+func (l *Lake) TakeBack(ctx context.Context, namespace, name string, to Mark, columns []Column) error {
+	current := l.snapshot(namespace, name)
+	switch {
+	case current == to.Snapshot:
+	case to.Snapshot == 0:
 		if err := l.Drop(ctx, namespace, name); err != nil {
 			return err
 		}
 		return l.create(ctx, table.Identifier{namespace, name}, columns)
+	default:
+		if err := l.commit(ctx, namespace, name, func(t *table.Transaction) error { return t.RollbackToSnapshot(to.Snapshot) }); err != nil {
+			return err
+		}
 	}
-	if err := l.commit(ctx, namespace, name, func(t *table.Transaction) error { return t.RollbackToSnapshot(snapshot) }); err != nil {
+	if err := l.verify(ctx, namespace, name, to); err != nil {
 		return err
 	}
 	return l.removeStrays(ctx, namespace, name)
@@ -243,7 +241,7 @@ func (l *Lake) removeStrays(ctx context.Context, namespace, name string) error {
 // Expire forgets all snapshots but the current one; files that only they named
 // are deleted.
 func (l *Lake) Expire(ctx context.Context, namespace, name string) error {
-	if l.Snapshot(namespace, name) == 0 {
+	if l.snapshot(namespace, name) == 0 {
 		return nil
 	}
 	// The library's own clean-up fails on a file that two expired snapshots name,
