@@ -254,13 +254,14 @@ func (u *Unified) loop(ctx context.Context) error {
 	for {
 		select {
 		case <-time.After(time.Until(next)):
-			began := time.Now()
 			if err := u.microBatch(whole); err != nil {
 				return err
 			}
-			next = began.Add(u.c.Trigger)
-			if u.inbox.full() {
-				next = time.Now() // a backlog does not wait for triggers
+			// Triggers keep their schedule. One that is missed comes at once, and a
+			// backlog does not wait for any.
+			next = next.Add(u.c.Trigger)
+			if now := time.Now(); next.Before(now) || u.inbox.full() {
+				next = now
 			}
 		case <-u.wake:
 			u.startRebuild(whole)
