@@ -172,8 +172,10 @@ func (u *Unified) giveUp(ctx context.Context, r *rebuild, reason error) error {
 	if err := u.forgetRequest(); err != nil {
 		return errors.Join(fmt.Errorf("reprocess to rules %d: %w", r.rules, reason), err)
 	}
+	total := u.current().Coverage.Sum()
 	u.mu.Lock()
 	u.reprocess.Running, u.reprocess.Failed, u.reprocess.Seconds = false, reason.Error(), time.Since(u.requested).Seconds()
+	u.reprocess.Total = total
 	u.mu.Unlock()
 	return u.dropGeneration(ctx, r.generation)
 }

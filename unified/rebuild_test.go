@@ -88,7 +88,7 @@ func TestFailedReprocessLeavesTheOldRulesServed(t *testing.T) {
 		t.Fatalf("the failure of a rebuild ends the process: %v", err)
 	}
 	s := f.u.Status()
-	if p := s.Reprocess; p.Running || p.Switched || p.Failed == "" || s.Rules != view.EveryLine {
+	if p := s.Reprocess; p.Running || p.Switched || p.Failed == "" || p.Total != 3_000 || s.Rules != view.EveryLine {
 		t.Errorf("after a failure: %+v under rules %d", *p, s.Rules)
 	}
 	if after := f.rows(view.RevenueByCountry); len(after) != len(before) {
