@@ -2,6 +2,7 @@ package unified
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"fmt"
 	"os"
@@ -11,10 +12,8 @@ import (
 	"archbench/common/duck"
 	"archbench/common/stream"
 	"archbench/common/view"
+	"archbench/unified/lake"
 )
-
-// compactEvery is how many micro-batches pass between two compactions.
-const compactEvery = 16
 
 // microBatch takes what was read through bronze, silver and gold and publishes it.
 func (u *Unified) microBatch(ctx context.Context) error {
@@ -24,7 +23,6 @@ func (u *Unified) microBatch(ctx context.Context) error {
 		return nil
 	}
 	next.Coverage = at
-	next.Batches++
 	if err := u.stage(ctx, orders, customers, &next); err != nil {
 		return fmt.Errorf("stage a micro-batch: %w", err)
 	}
@@ -46,8 +44,16 @@ func (u *Unified) microBatch(ctx context.Context) error {
 	if err := u.c.Faults.Point(afterSilver); err != nil {
 		return err
 	}
-	if err := u.toGold(ctx, next.Generation, next.Rules, "staged_lines", "staged_changes", at); err != nil {
-		return err
+	k := batch.Kernel{Params: u.c.Params, Rules: next.Rules}
+	for i, kind := range view.Partials() {
+		if err := u.toGold(ctx, next.Generation, k, kind, "staged_lines", "staged_changes", at); err != nil {
+			return err
+		}
+		if i == 3 {
+			if err := u.c.Faults.Point(afterSomeGold); err != nil {
+				return err
+			}
+		}
 	}
 	if err := u.c.Faults.Point(afterGold); err != nil {
 		return err
@@ -55,10 +61,7 @@ func (u *Unified) microBatch(ctx context.Context) error {
 	if err := u.publish(ctx, next); err != nil {
 		return err
 	}
-	if next.Batches >= compactEvery && u.rebuild == nil { // a rebuild reads files that a compaction would remove
-		return u.compact(ctx)
-	}
-	return nil
+	return u.tidy(ctx)
 }
 
 // stage puts the records into tables that SQL works on. Go decodes and
@@ -137,61 +140,45 @@ func (u *Unified) claim(partition int, l *lineOf, next *published) bool {
 
 // write commits the rows of a query to a table as one file; no rows, no commit.
 func (u *Unified) write(ctx context.Context, namespace, name, query string, at coverage.Coverage) error {
-	path := u.lake.NewFile(namespace, name)
-	n, err := u.copyTo(ctx, path, query)
-	if err != nil {
+	path, err := u.copyTo(ctx, namespace, name, query)
+	if err != nil || path == "" {
 		return err
 	}
-	if n == 0 {
-		return os.Remove(path)
-	}
-	u.commits.Add(1)
 	return u.lake.Add(ctx, namespace, name, path, at)
 }
 
-// copyTo writes a query's rows as a Parquet file, durably, and counts them.
-func (u *Unified) copyTo(ctx context.Context, path, query string) (int64, error) {
+// copyTo writes a query's rows as a sealed Parquet file of a table, which is not
+// committed yet. Without rows there is no file and the path is empty.
+func (u *Unified) copyTo(ctx context.Context, namespace, name, query string) (string, error) {
+	path := u.lake.NewFile(namespace, name)
 	var n int64
 	if err := u.db.QueryRowContext(ctx, fmt.Sprintf("COPY (%s) TO %s (FORMAT parquet, COMPRESSION snappy)", query, duck.Quote(path))).Scan(&n); err != nil {
-		return 0, fmt.Errorf("write %s: %w", path, err)
+		return "", fmt.Errorf("write %s: %w", path, err)
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return 0, fmt.Errorf("sync %s: %w", path, err)
+	if n == 0 {
+		return "", os.Remove(path)
 	}
-	defer f.Close()
-	if err := f.Sync(); err != nil {
-		return 0, fmt.Errorf("sync %s: %w", path, err)
-	}
-	return n, nil
+	return lake.Seal(path)
 }
 
-// toGold makes the partials of some lines and changes, commits each to its table
-// and keeps it as a table that publish adds to what is served.
-func (u *Unified) toGold(ctx context.Context, generation int, rules view.Rules, lines, changes string, at coverage.Coverage) error {
-	k := batch.Kernel{Params: u.c.Params, Rules: rules}
-	for i, kind := range view.Partials() {
-		input := lines
-		if kind == view.Profiles {
-			input = changes
-		}
-		if err := u.db.Do(ctx, "compute "+string(kind), fmt.Sprintf("CREATE OR REPLACE TABLE %s AS %s", delta(kind), k.Partial(kind, input))); err != nil {
-			return err
-		}
-		if err := u.write(ctx, gold(generation), string(kind), "SELECT * FROM "+delta(kind), at); err != nil {
-			return err
-		}
-		if i == 3 {
-			if err := u.c.Faults.Point(afterSomeGold); err != nil {
-				return err
-			}
-		}
+// toGold makes a partial of some lines and changes, commits it to its table and
+// keeps it as the table that addDeltas adds to what is served.
+func (u *Unified) toGold(ctx context.Context, generation int, k batch.Kernel, kind view.Partial, lines, changes string, at coverage.Coverage) error {
+	input := lines
+	if kind == view.Profiles {
+		input = changes
 	}
-	return nil
+	rows := delta(generation, kind)
+	if err := u.db.Do(ctx, "compute "+string(kind), fmt.Sprintf("CREATE OR REPLACE TABLE %s AS %s", rows, k.Partial(kind, input))); err != nil {
+		return err
+	}
+	return u.write(ctx, gold(generation), string(kind), "SELECT * FROM "+rows, at)
 }
 
-// delta is the table with a micro-batch's rows of a partial.
-func delta(kind view.Partial) string { return "delta_" + string(kind) }
+// delta is the table with the rows that a partial gets next.
+func delta(generation int, kind view.Partial) string {
+	return fmt.Sprintf("delta_%d_%s", generation, kind)
+}
 
 // publish makes a batch durable and visible: the record first, then the tables
 // that answers read.
@@ -200,7 +187,33 @@ func (u *Unified) publish(ctx context.Context, next published) error {
 	if err := u.db.QueryRowContext(ctx, "SELECT min(event_time_ms), max(event_time_ms) FROM staged_lines").Scan(&earliest, &latest); err != nil {
 		return fmt.Errorf("bounds of a micro-batch: %w", err)
 	}
-	next.Snapshots = u.snapshots(next.Generation)
+	marks, err := u.snapshots(next.Generation)
+	if err != nil {
+		return err
+	}
+	next.Snapshots = marks
+	return u.inTransaction(ctx, "publish a micro-batch", func(tx *sql.Tx) error {
+		if !u.c.Faults.Bug(bugForgetBatch) || next.Coverage.Orders[0]%7 != 0 {
+			if err := addDeltas(ctx, tx, next.Generation); err != nil {
+				return err
+			}
+		}
+		return u.makeVisible(tx, next, earliest, latest)
+	})
+}
+
+// addDeltas adds a batch's rows to the tables that answers read.
+func addDeltas(ctx context.Context, tx *sql.Tx, generation int) error {
+	for _, kind := range view.Partials() {
+		if _, err := tx.ExecContext(ctx, fmt.Sprintf("INSERT INTO %s BY NAME SELECT * FROM %s", served(generation, kind), delta(generation, kind))); err != nil {
+			return fmt.Errorf("serve %s: %w", kind, err)
+		}
+	}
+	return nil
+}
+
+// makeVisible saves the record and then lets answers begin with the batch's rows.
+func (u *Unified) makeVisible(tx *sql.Tx, next published, earliest, latest *int64) error {
 	u.serving.Lock()
 	defer u.serving.Unlock()
 	next.Want = u.state.Want // a request may have come meanwhile
@@ -210,25 +223,15 @@ func (u *Unified) publish(ctx context.Context, next published) error {
 	if err := u.c.Faults.Point(afterPublish); err != nil {
 		return err
 	}
-	if !u.c.Faults.Bug(bugForgetBatch) || next.Coverage.Orders[0]%7 != 0 {
-		if err := u.addDeltas(ctx, next.Generation); err != nil {
-			return err
-		}
+	if err := tx.Commit(); err != nil {
+		return err
 	}
 	if earliest != nil {
 		u.saw(*earliest)
 		u.saw(*latest)
 	}
 	u.state = next
+	u.commits.Add(1)
 	u.announcer.Announce(next.Coverage.Clone(), int(next.Rules))
-	return nil
-}
-
-func (u *Unified) addDeltas(ctx context.Context, generation int) error {
-	for _, kind := range view.Partials() {
-		if err := u.db.Do(ctx, "serve "+string(kind), fmt.Sprintf("INSERT INTO %s BY NAME SELECT * FROM %s", served(generation, kind), delta(kind))); err != nil {
-			return err
-		}
-	}
 	return nil
 }

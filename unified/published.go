@@ -39,6 +39,8 @@ var lineColumns = strings.Replace(batch.LineColumns, "TINYINT", "INTEGER", 1)
 // tableOf is a table of the lake with its definition.
 type tableOf struct{ namespace, name, columns string }
 
+func (t tableOf) isGold() bool { return t.namespace != bronze && t.namespace != silver }
+
 // tables lists those that a generation of gold is published with.
 func tables(generation int) []tableOf {
 	ts := []tableOf{
@@ -72,21 +74,20 @@ func definition(kind view.Partial) string {
 // published is the durable record of what is served. A set of table commits
 // counts from the moment that it names them.
 type published struct {
-	Generation  int               `json:"generation"`
-	Rules       view.Rules        `json:"rules"`
-	Want        view.Rules        `json:"want,omitempty"` // rules asked for and not yet served
-	Coverage    coverage.Coverage `json:"coverage"`
-	Snapshots   map[string]int64  `json:"snapshots"` // by namespace.table
-	Lines       int64             `json:"lines"`     // in silver
-	Batches     int               `json:"batches"`   // since the last compaction
-	Duplicate   int64             `json:"duplicate"`
-	Conflicting int64             `json:"conflicting"`
-	Unusable    int64             `json:"unusable"`
+	Generation  int                  `json:"generation"`
+	Rules       view.Rules           `json:"rules"`
+	Want        view.Rules           `json:"want,omitempty"` // rules asked for and not yet served
+	Coverage    coverage.Coverage    `json:"coverage"`
+	Snapshots   map[string]lake.Mark `json:"snapshots"` // by namespace.table
+	Lines       int64                `json:"lines"`     // in silver
+	Duplicate   int64                `json:"duplicate"`
+	Conflicting int64                `json:"conflicting"`
+	Unusable    int64                `json:"unusable"`
 }
 
 const (
 	publishedName    = "published"
-	publishedVersion = 1
+	publishedVersion = 2
 )
 
 // current is what is published now.
@@ -97,7 +98,7 @@ func (u *Unified) current() published {
 }
 
 func (u *Unified) loadPublished() (published, error) {
-	p := published{Generation: 1, Rules: u.c.Rules, Coverage: coverage.Zero(u.dir.Partitions), Snapshots: map[string]int64{}}
+	p := published{Generation: 1, Rules: u.c.Rules, Coverage: coverage.Zero(u.dir.Partitions), Snapshots: map[string]lake.Mark{}}
 	path := filepath.Join(u.c.Dir, publishedName)
 	content, err := durable.Load(path, publishedName, publishedVersion)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -120,13 +121,17 @@ func (u *Unified) savePublished(p published) error {
 	return durable.Save(filepath.Join(u.c.Dir, publishedName), publishedName, publishedVersion, content)
 }
 
-// snapshots are the current ones of the tables that a generation is published with.
-func (u *Unified) snapshots(generation int) map[string]int64 {
-	ids := map[string]int64{}
+// snapshots marks the current ones of the tables that a generation is published with.
+func (u *Unified) snapshots(generation int) (map[string]lake.Mark, error) {
+	marks := map[string]lake.Mark{}
 	for _, t := range tables(generation) {
-		ids[t.namespace+"."+t.name] = u.lake.Snapshot(t.namespace, t.name)
+		m, err := u.lake.Mark(t.namespace, t.name)
+		if err != nil {
+			return nil, err
+		}
+		marks[t.namespace+"."+t.name] = m
 	}
-	return ids
+	return marks, nil
 }
 
 // takeBack makes every table what was published, and drops other generations.
@@ -183,15 +188,6 @@ func (u *Unified) loadGold(ctx context.Context, generation int) error {
 			continue
 		}
 		if err := u.db.Do(ctx, "load "+name, fmt.Sprintf("INSERT INTO %s BY NAME SELECT * FROM %s", name, readParquet(files))); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (u *Unified) dropServed(ctx context.Context, generation int) error {
-	for _, kind := range view.Partials() {
-		if err := u.db.Do(ctx, "drop what was served", "DROP TABLE IF EXISTS "+served(generation, kind)); err != nil {
 			return err
 		}
 	}

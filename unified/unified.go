@@ -2,6 +2,7 @@ package unified
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -22,8 +23,9 @@ import (
 	"archbench/unified/lake"
 )
 
-// formatVersion is that of the data directory.
-const formatVersion = 1
+// formatVersion is that of the data directory. Since 2 data files have their sum
+// in their name.
+const formatVersion = 2
 
 // Crash points of its own; those of package intake come on top.
 const (
@@ -62,8 +64,8 @@ type Unified struct {
 	seen      []*stream.Seen // by partition
 	commits   atomic.Int64
 
-	// serving is held for reading while an answer is computed, and for writing
-	// while a published batch enters the tables that answers read.
+	// serving is held for reading while an answer begins, and for writing while a
+	// published batch enters the tables that answers read.
 	serving  sync.RWMutex
 	state    published
 	earliest int64 // event times in silver, ms
@@ -71,6 +73,7 @@ type Unified struct {
 
 	// Only the loop touches it.
 	rebuild *rebuild // running; nil if none
+	upkeep  upkeep
 
 	mu        sync.Mutex // guards what follows, and state.Want
 	end       coverage.Coverage
@@ -95,7 +98,7 @@ func Open(ctx context.Context, c architecture.Config) (*Unified, error) {
 	if err != nil {
 		return nil, err
 	}
-	u := &Unified{c: c, dir: dir, announcer: coverage.NewAnnouncer(), wake: make(chan struct{}, 1), crashed: make(chan error, 1)}
+	u := &Unified{c: c, dir: dir, announcer: coverage.NewAnnouncer(), wake: make(chan struct{}, 1), crashed: make(chan error, 1), upkeep: upkeep{merged: map[view.Partial]int64{}}}
 	if err := u.recover(ctx); err != nil {
 		return nil, errors.Join(err, u.close())
 	}
@@ -240,6 +243,7 @@ func (u *Unified) watchEnd(ctx context.Context) error {
 // loop makes a micro-batch at every trigger; one that outlasts it is followed at
 // once by the next. A batch that has begun is completed before a stop.
 func (u *Unified) loop(ctx context.Context) error {
+	defer u.abandonMerge()
 	defer func() {
 		if u.rebuild != nil {
 			u.rebuild.abandon()
@@ -250,16 +254,21 @@ func (u *Unified) loop(ctx context.Context) error {
 	for {
 		select {
 		case <-time.After(time.Until(next)):
-			began := time.Now()
 			if err := u.microBatch(whole); err != nil {
 				return err
 			}
-			next = began.Add(u.c.Trigger)
-			if u.inbox.full() {
-				next = time.Now() // a backlog does not wait for triggers
+			// Triggers keep their schedule. One that is missed comes at once, and a
+			// backlog does not wait for any.
+			next = next.Add(u.c.Trigger)
+			if now := time.Now(); next.Before(now) || u.inbox.full() {
+				next = now
 			}
 		case <-u.wake:
-			u.startRebuild(ctx)
+			u.startRebuild(whole)
+		case err := <-u.mergeDone():
+			if err := u.finishMerge(whole, err); err != nil {
+				return err
+			}
 		case err := <-u.rebuildDone():
 			if err := u.finishRebuild(whole, err); err != nil {
 				return err
@@ -272,17 +281,40 @@ func (u *Unified) loop(ctx context.Context) error {
 
 // Answer implements architecture.Architecture.
 func (u *Unified) Answer(ctx context.Context, q view.Query) (architecture.Answer, error) {
-	u.serving.RLock()
-	defer u.serving.RUnlock()
-	s := u.state
-	a := architecture.Answer{View: q.View, Rules: s.Rules, Coverage: s.Coverage.Clone()}
-	k := batch.Kernel{Params: u.c.Params, Rules: s.Rules}
-	var err error
+	c, err := u.cut(ctx)
+	if err != nil {
+		return architecture.Answer{}, err
+	}
+	defer c.tx.Rollback() //nolint:errcheck // nothing was written
+	a := architecture.Answer{View: q.View, Rules: c.Rules, Coverage: c.Coverage.Clone()}
+	k := batch.Kernel{Params: u.c.Params, Rules: c.Rules}
 	a.Rows, err = stream.Latest(u.c.Params, q, func(q view.Query) ([]view.Row, int64, int64, error) {
-		rows, err := batch.Collect(ctx, u.db, q.View.Schema(), k.Finish(q, served(s.Generation, q.View.Partial()), served(s.Generation, view.Profiles)))
-		return rows, u.earliest, u.latest, err
+		rows, err := batch.Collect(ctx, c.tx, q.View.Schema(), k.Finish(q, served(c.Generation, q.View.Partial()), served(c.Generation, view.Profiles)))
+		return rows, c.earliest, c.latest, err
 	})
 	return a, err
+}
+
+// cut is one consistent state of what is served, seen through a transaction. A
+// long answer so holds up neither a batch nor another answer.
+type cut struct {
+	published
+	earliest, latest int64
+	tx               *sql.Tx
+}
+
+func (u *Unified) cut(ctx context.Context) (cut, error) {
+	u.serving.RLock()
+	defer u.serving.RUnlock()
+	tx, err := u.db.BeginTx(ctx, nil)
+	if err != nil {
+		return cut{}, fmt.Errorf("begin an answer: %w", err)
+	}
+	// A transaction sees the state of its first statement, not of its beginning.
+	if _, err := tx.ExecContext(ctx, "SELECT 1 FROM "+served(u.state.Generation, view.Profiles)+" LIMIT 0"); err != nil {
+		return cut{}, errors.Join(fmt.Errorf("begin an answer: %w", err), tx.Rollback())
+	}
+	return cut{published: u.state, earliest: u.earliest, latest: u.latest, tx: tx}, nil
 }
 
 // Coverage implements architecture.Architecture.

@@ -4,7 +4,9 @@ import (
 	"database/sql/driver"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -132,6 +134,43 @@ func TestKernelAgreesWithOracle(t *testing.T) {
 			}
 			if d := cmp.Diff(want, whole); d != "" && len(want)+len(whole) > 0 {
 				t.Fatalf("seed %d, %s finished by the other kernel (-oracle +both)\n%s", seed, v, d)
+			}
+		}
+	}
+}
+
+// Windows of many slides are as right as those of few, whole and in part.
+func TestRollingRevenueOfManySlides(t *testing.T) {
+	db := open(t)
+	for seed, size := range []time.Duration{1000 * time.Minute, 168 * time.Hour} {
+		rng := rand.New(rand.NewPCG(uint64(seed), 3))
+		p := view.DefaultParams()
+		p.HopSize, p.HopSlide = size, time.Minute
+		k := batch.Kernel{Params: p, Rules: view.EveryLine}
+		placed := oracletest.Place(oracletest.NewMaker(rng).Make(60), 2)
+		h := oracletest.History(placed, 2)
+		fill(t, db, placed)
+		do(t, db, "CREATE OR REPLACE TABLE panes AS "+k.Partial(view.CountryPanes, "("+k.Distinct("lines")+")"))
+		whole := view.Query{View: view.RollingRevenue}
+		rows, err := h.Answer(h.End(), k.Rules, p, whole)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if least := int(size / time.Minute); len(rows) < least {
+			t.Fatalf("%d rows where one line alone is in %d windows", len(rows), least)
+		}
+		from, to := rows[len(rows)/3].Num[0]+1, rows[len(rows)*2/3].Num[0]
+		for _, q := range []view.Query{whole, {View: whole.View, From: &from, To: &to}, {View: whole.View, Last: 7}, {View: whole.View, From: &to, Limit: 9}} {
+			want, err := h.Answer(h.End(), k.Rules, p, q)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := batch.Collect(t.Context(), db, q.View.Schema(), k.Finish(q, "panes", ""))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(want, got) {
+				t.Fatalf("size %s, query %+v: %d rows of the oracle and %d of SQL differ", size, q, len(want), len(got))
 			}
 		}
 	}

@@ -2,11 +2,11 @@ package batch
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"math"
 	"strings"
 
-	"archbench/common/duck"
 	"archbench/common/view"
 )
 
@@ -61,9 +61,7 @@ func (k Kernel) rows(q view.Query, partials, profiles string) string {
 	case view.RevenueByCountry:
 		return "SELECT *, gross_milli + cancelled_milli AS net_milli FROM " + merged
 	case view.RollingRevenue:
-		slide := p.HopSlide.Milliseconds()
-		return fmt.Sprintf(`SELECT pane.window_start - back.n * %d AS window_start, country, sum(lines)::BIGINT AS lines, sum(gross_milli)::BIGINT AS gross_milli, sum(net_milli)::BIGINT AS net_milli
-			FROM %s pane CROSS JOIN (SELECT range AS n FROM range(%d)) back GROUP BY ALL`, slide, merged, p.HopSize.Milliseconds()/slide)
+		return k.rolling(q, merged)
 	case view.CustomerSessions:
 		return "SELECT * FROM " + merged
 	case view.TopProducts:
@@ -79,8 +77,39 @@ func (k Kernel) rows(q view.Query, partials, profiles string) string {
 	}
 }
 
+// beyond lies, in ms, behind all windows and far from overflow.
+const beyond = 1 << 60
+
+// rolling selects sliding sums from panes. A window's sum changes only where a
+// pane enters or leaves it, so sums are taken at those points and each holds for
+// the windows up to the next: the work grows with the panes and the answer, not
+// with size over slide.
+func (k Kernel) rolling(q view.Query, panes string) string {
+	size, slide := k.Params.HopSize.Milliseconds(), k.Params.HopSlide.Milliseconds()
+	first, end := "point", "until"
+	if q.From != nil { // the first window at or behind from, on the grid of windows
+		first = fmt.Sprintf("point + (greatest(%d - point, 0) + %d) // %d * %d", min(max(*q.From, -beyond), beyond), slide-1, slide, slide)
+	}
+	if q.To != nil {
+		end = fmt.Sprintf("least(until, %d)", *q.To)
+	}
+	return fmt.Sprintf(`WITH panes AS (SELECT * FROM %[1]s),
+		changes AS (SELECT point, country, sum(lines) AS lines, sum(gross_milli) AS gross_milli, sum(net_milli) AS net_milli FROM (
+			SELECT window_start - %[2]d + %[3]d AS point, country, lines, gross_milli, net_milli FROM panes
+			UNION ALL SELECT window_start + %[3]d, country, -lines, -gross_milli, -net_milli FROM panes) GROUP BY ALL),
+		levels AS (SELECT point, lead(point) OVER points AS until, country, sum(lines) OVER points AS lines, sum(gross_milli) OVER points AS gross_milli, sum(net_milli) OVER points AS net_milli
+			FROM changes WINDOW points AS (PARTITION BY country ORDER BY point))
+		SELECT unnest(range(%[4]s, %[5]s, %[3]d)) AS window_start, country, lines::BIGINT AS lines, gross_milli::BIGINT AS gross_milli, net_milli::BIGINT AS net_milli FROM levels WHERE lines > 0`,
+		panes, size, slide, first, end)
+}
+
+// Source is what a query runs on: a database or a transaction of it.
+type Source interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
 // Scan runs a SELECT with the columns of the schema and calls f for every row.
-func Scan(ctx context.Context, db *duck.DB, s view.Schema, query string, f func(view.Row)) error {
+func Scan(ctx context.Context, db Source, s view.Schema, query string, f func(view.Row)) error {
 	rows, err := db.QueryContext(ctx, query)
 	if err != nil {
 		return fmt.Errorf("query %s: %w", s.Name, err)
@@ -110,7 +139,7 @@ func Scan(ctx context.Context, db *duck.DB, s view.Schema, query string, f func(
 }
 
 // Collect runs Scan and returns the rows.
-func Collect(ctx context.Context, db *duck.DB, s view.Schema, query string) ([]view.Row, error) {
+func Collect(ctx context.Context, db Source, s view.Schema, query string) ([]view.Row, error) {
 	var rows []view.Row
 	err := Scan(ctx, db, s, query, func(r view.Row) { rows = append(rows, r) })
 	return rows, err

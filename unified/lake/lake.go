@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -48,13 +49,28 @@ func Columns(definition string) []Column {
 	return cs
 }
 
-// Lake is an open warehouse.
+// Lake is an open warehouse. Different tables may be changed at the same time,
+// one table by one goroutine at a time.
 type Lake struct {
 	dir     string
 	db      *sql.DB
 	catalog *sqlcatalog.Catalog
-	tables  map[string]*table.Table
 	files   atomic.Int64
+
+	mu     sync.Mutex // guards tables
+	tables map[string]*table.Table
+}
+
+func (l *Lake) table(namespace, name string) *table.Table {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.tables[key(namespace, name)]
+}
+
+func (l *Lake) keep(namespace, name string, t *table.Table) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.tables[key(namespace, name)] = t
 }
 
 // Open opens the warehouse of a directory, made if need be.
@@ -70,7 +86,7 @@ func Open(ctx context.Context, dir string) (*Lake, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the catalog: %w", err)
 	}
-	db.SetMaxOpenConns(1) // SQLite has one writer; the loop is the only user
+	db.SetMaxOpenConns(1) // SQLite has one writer
 	c, err := sqlcatalog.NewCatalog("archbench", db, sqlcatalog.SQLite, iceberg.Properties{"warehouse": "file://" + dir})
 	if err == nil {
 		err = c.CreateSQLTables(ctx)
@@ -92,9 +108,9 @@ func (l *Lake) Ensure(ctx context.Context, namespace, name string, columns []Col
 		return l.create(ctx, ident, columns)
 	}
 	if err != nil {
-		return fmt.Errorf("open table %s.%s: %w", namespace, name, err)
+		return l.damaged(ctx, namespace, name, err)
 	}
-	l.tables[key(namespace, name)] = t
+	l.keep(namespace, name, t)
 	return nil
 }
 
@@ -119,23 +135,24 @@ func (l *Lake) create(ctx context.Context, ident table.Identifier, columns []Col
 	if err != nil {
 		return fmt.Errorf("create table %s.%s: %w", ident[0], ident[1], err)
 	}
-	l.tables[key(ident[0], ident[1])] = t
+	l.keep(ident[0], ident[1], t)
 	return os.MkdirAll(filepath.Join(l.dir, ident[0], ident[1], "data"), 0o755)
 }
 
-// NewFile names a Parquet file that does not exist yet in a table's folder.
+// NewFile names a Parquet file that does not exist yet in a table's folder. Once
+// it is written, Seal makes it fit to be committed.
 func (l *Lake) NewFile(namespace, name string) string {
 	return filepath.Join(l.dir, namespace, name, "data", fmt.Sprintf("%d-%d.parquet", time.Now().UnixNano(), l.files.Add(1)))
 }
 
-// Add commits a Parquet file to a table.
+// Add commits a sealed Parquet file to a table.
 func (l *Lake) Add(ctx context.Context, namespace, name, path string, at coverage.Coverage) error {
 	return l.commit(ctx, namespace, name, func(t *table.Transaction) error {
 		return t.AddFiles(ctx, []string{path}, properties(at), true)
 	})
 }
 
-// Replace commits a file in the place of others that held the same.
+// Replace commits a sealed file in the place of others that held the same.
 func (l *Lake) Replace(ctx context.Context, namespace, name string, old []string, path string, at coverage.Coverage) error {
 	return l.commit(ctx, namespace, name, func(t *table.Transaction) error {
 		return t.ReplaceDataFiles(ctx, old, []string{path}, properties(at))
@@ -147,7 +164,7 @@ func properties(at coverage.Coverage) iceberg.Properties {
 }
 
 func (l *Lake) commit(ctx context.Context, namespace, name string, change func(*table.Transaction) error) error {
-	t := l.tables[key(namespace, name)]
+	t := l.table(namespace, name)
 	tx := t.NewTransaction()
 	if err := change(tx); err != nil {
 		return fmt.Errorf("change table %s.%s: %w", namespace, name, err)
@@ -156,21 +173,13 @@ func (l *Lake) commit(ctx context.Context, namespace, name string, change func(*
 	if err != nil {
 		return fmt.Errorf("commit to table %s.%s: %w", namespace, name, err)
 	}
-	l.tables[key(namespace, name)] = next
+	l.keep(namespace, name, next)
 	return nil
-}
-
-// Snapshot is the id of a table's current snapshot, 0 if it has none.
-func (l *Lake) Snapshot(namespace, name string) int64 {
-	if s := l.tables[key(namespace, name)].CurrentSnapshot(); s != nil {
-		return s.SnapshotID
-	}
-	return 0
 }
 
 // Files lists the data files of a table's current snapshot.
 func (l *Lake) Files(ctx context.Context, namespace, name string) ([]string, error) {
-	t := l.tables[key(namespace, name)]
+	t := l.table(namespace, name)
 	if t.CurrentSnapshot() == nil {
 		return nil, nil
 	}
@@ -186,18 +195,23 @@ func (l *Lake) Files(ctx context.Context, namespace, name string) ([]string, err
 }
 
 // TakeBack makes a snapshot current again that was published, and removes what
-// came after it. Snapshot 0 empties the table.
-func (l *Lake) TakeBack(ctx context.Context, namespace, name string, snapshot int64, columns []Column) error {
-	if l.Snapshot(namespace, name) == snapshot {
-		return l.removeStrays(ctx, namespace, name)
-	}
-	if snapshot == 0 {
+// came after it. It refuses one that is damaged. A mark of snapshot 0 empties the
+// table.
+func (l *Lake) TakeBack(ctx context.Context, namespace, name string, to Mark, columns []Column) error {
+	current := l.snapshot(namespace, name)
+	switch {
+	case current == to.Snapshot:
+	case to.Snapshot == 0:
 		if err := l.Drop(ctx, namespace, name); err != nil {
 			return err
 		}
 		return l.create(ctx, table.Identifier{namespace, name}, columns)
+	default:
+		if err := l.commit(ctx, namespace, name, func(t *table.Transaction) error { return t.RollbackToSnapshot(to.Snapshot) }); err != nil {
+			return err
+		}
 	}
-	if err := l.commit(ctx, namespace, name, func(t *table.Transaction) error { return t.RollbackToSnapshot(snapshot) }); err != nil {
+	if err := l.verify(ctx, namespace, name, to); err != nil {
 		return err
 	}
 	return l.removeStrays(ctx, namespace, name)
@@ -207,7 +221,7 @@ func (l *Lake) TakeBack(ctx context.Context, namespace, name string, snapshot in
 // snapshot taken back names go when it expires.
 func (l *Lake) removeStrays(ctx context.Context, namespace, name string) error {
 	named := map[string]bool{}
-	t := l.tables[key(namespace, name)]
+	t := l.table(namespace, name)
 	for _, s := range t.Metadata().Snapshots() {
 		tasks, err := t.Scan(table.WithSnapshotID(s.SnapshotID)).PlanFiles(ctx)
 		if err != nil {
@@ -227,7 +241,7 @@ func (l *Lake) removeStrays(ctx context.Context, namespace, name string) error {
 // Expire forgets all snapshots but the current one; files that only they named
 // are deleted.
 func (l *Lake) Expire(ctx context.Context, namespace, name string) error {
-	if l.Snapshot(namespace, name) == 0 {
+	if l.snapshot(namespace, name) == 0 {
 		return nil
 	}
 	// The library's own clean-up fails on a file that two expired snapshots name,
@@ -242,7 +256,7 @@ func (l *Lake) Expire(ctx context.Context, namespace, name string) error {
 
 // removeManifests removes manifests and manifest lists that no snapshot names.
 func (l *Lake) removeManifests(ctx context.Context, namespace, name string) error {
-	t := l.tables[key(namespace, name)]
+	t := l.table(namespace, name)
 	files, err := t.FS(ctx)
 	if err != nil {
 		return fmt.Errorf("open the files of table %s.%s: %w", namespace, name, err)
@@ -282,7 +296,9 @@ func (l *Lake) Drop(ctx context.Context, namespace, name string) error {
 	if err := l.catalog.DropTable(ctx, table.Identifier{namespace, name}); err != nil && !errors.Is(err, catalog.ErrNoSuchTable) {
 		return fmt.Errorf("drop table %s.%s: %w", namespace, name, err)
 	}
+	l.mu.Lock()
 	delete(l.tables, key(namespace, name))
+	l.mu.Unlock()
 	if err := os.RemoveAll(filepath.Join(l.dir, namespace, name)); err != nil {
 		return fmt.Errorf("remove the files of table %s.%s: %w", namespace, name, err)
 	}
