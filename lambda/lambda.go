@@ -330,7 +330,16 @@ func (l *Lambda) Reprocess(_ context.Context, rules view.Rules) (architecture.Ou
 func (l *Lambda) beginReprocess(rules view.Rules) {
 	l.requested = time.Now()
 	l.reprocess = &architecture.Progress{Rules: rules, Running: true}
-	l.wake <- struct{}{}
+	l.wakeBatch()
+}
+
+// wakeBatch makes the next batch begin at once. A wake that nobody has taken yet
+// is enough, and waiting for room here, with mu held, would stop the batch layer.
+func (l *Lambda) wakeBatch() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
 }
 
 // Status implements architecture.Architecture.
