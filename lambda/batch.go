@@ -19,7 +19,6 @@ import (
 	"archbench/common/durable"
 	"archbench/common/stream"
 	"archbench/common/view"
-	"archbench/lambda/master"
 )
 
 // batchView is what the batch layer made of a prefix. It does not change.
@@ -149,16 +148,13 @@ func (l *Lambda) runBatch(ctx context.Context, p pointer) error {
 	if p.Want != 0 {
 		rules = p.Want
 	}
-	at, err := l.seal(ctx, rules)
+	in, err := l.beginBatch(ctx, rules)
 	if err != nil {
 		return err
 	}
-	if err := l.master.MergeSmall(ctx, func() error { return l.c.Faults.Point(afterMerge) }); err != nil {
-		return err
-	}
 	number := p.Number + 1
-	v := &batchView{at: at, rules: rules, state: stream.NewState(l.c.Params, rules)}
-	if err := l.compute(ctx, rules, number); err != nil {
+	v := &batchView{at: in.at, rules: rules, state: stream.NewState(l.c.Params, rules)}
+	if err := l.compute(ctx, rules, in, number); err != nil {
 		return fmt.Errorf("batch layer: %w", err)
 	}
 	if err := l.fill(ctx, v, number); err != nil {
@@ -170,42 +166,86 @@ func (l *Lambda) runBatch(ctx context.Context, p pointer) error {
 	return l.swapIn(v, number, p.Number)
 }
 
-// seal makes a segment of everything read so far and begins new spans there,
-// under the served rules and, for a reprocess, the wanted ones. What it takes
-// from the partitions is either in the manifest or the process must not go on:
-// so a stop does not interrupt it, and after a failure it fails for ever.
-func (l *Lambda) seal(ctx context.Context, wanted view.Rules) (at coverage.Coverage, err error) {
-	if l.broken != nil {
-		return at, l.broken
-	}
-	defer func() { l.broken = err }()
-	ctx = context.WithoutCancel(ctx)
+// input is what a batch computes from: the master dataset up to a vector, as
+// relations over files that stay until the next batch begins.
+type input struct {
+	at             coverage.Coverage
+	lines, changes string
+}
+
+// beginBatch begins new spans where the batch's input ends, under the served
+// rules and, for a reprocess, the wanted ones.
+func (l *Lambda) beginBatch(ctx context.Context, wanted view.Rules) (in input, err error) {
 	l.mu.Lock()
 	rules := []view.Rules{l.pointer.Rules}
 	l.mu.Unlock()
 	if wanted != rules[0] {
 		rules = append(rules, wanted)
 	}
-	at = coverage.Zero(len(l.partitions))
-	var lines []master.Line
-	var changes []master.Change
-	var unusable int64
-	for n, p := range l.partitions {
-		pos, ls, cs, u := p.seal(rules)
-		at.Orders[n], at.Customers[n] = pos.orders, pos.customers
-		lines, changes, unusable = append(lines, ls...), append(changes, cs...), unusable+u
+	l.sealing.Lock()
+	defer l.sealing.Unlock()
+	if in.at, err = l.seal(ctx, func(p *partition) share { return p.seal(rules) }); err != nil {
+		return in, err
 	}
+	l.backlog.begun()
+	if err := l.master.MergeSmall(ctx, func() error { return l.c.Faults.Point(afterMerge) }); err != nil {
+		return in, err
+	}
+	in.lines, in.changes = l.master.Lines(), l.master.Changes()
+	return in, nil
+}
+
+// segmentLoop writes a segment whenever enough waits for one, also while a batch
+// runs, which may take long.
+func (l *Lambda) segmentLoop(ctx context.Context) error {
+	for {
+		select {
+		case <-l.segmentDue:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if err := l.writeSegment(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// writeSegment puts everything read so far into the master dataset. The spans go on.
+func (l *Lambda) writeSegment(ctx context.Context) error {
+	l.sealing.Lock()
+	defer l.sealing.Unlock()
+	_, err := l.seal(ctx, (*partition).take)
+	return err
+}
+
+// seal makes a segment of what the partitions hand over. What it takes from them
+// is either in the manifest or the process must not go on: so a stop does not
+// interrupt it, and after a failure it fails for ever. The caller holds sealing.
+func (l *Lambda) seal(ctx context.Context, take func(*partition) share) (at coverage.Coverage, err error) {
+	if l.broken != nil {
+		return at, l.broken
+	}
+	defer func() { l.broken = err }()
+	ctx = context.WithoutCancel(ctx)
+	at = coverage.Zero(len(l.partitions))
+	var all share
+	for n, p := range l.partitions {
+		s := take(p)
+		at.Orders[n], at.Customers[n] = s.to.orders, s.to.customers
+		all.lines, all.changes, all.unusable = append(all.lines, s.lines...), append(all.changes, s.changes...), all.unusable+s.unusable
+	}
+	defer l.backlog.kept(all.records())
 	if l.master.Coverage().Equal(at) {
 		return at, nil
 	}
-	g, err := l.master.Write(ctx, at, lines, changes)
+	g, err := l.master.Write(ctx, at, all.lines, all.changes)
 	if err != nil {
 		return at, err
 	}
 	if err := l.c.Faults.Point(afterSegment); err != nil {
 		return at, err
 	}
-	if err := l.master.Commit(g, unusable); err != nil {
+	if err := l.master.Commit(g, all.unusable); err != nil {
 		return at, err
 	}
 	l.mu.Lock()
@@ -216,22 +256,22 @@ func (l *Lambda) seal(ctx context.Context, wanted view.Rules) (at coverage.Cover
 }
 
 // compute runs the SQL kernel over all segments and writes every partial.
-func (l *Lambda) compute(ctx context.Context, rules view.Rules, number int) error {
+func (l *Lambda) compute(ctx context.Context, rules view.Rules, in input, number int) error {
 	dir := l.viewsDir(number)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("make the batch view's directory: %w", err)
 	}
 	k := batch.Kernel{Params: l.c.Params, Rules: rules}
-	if err := l.db.Do(ctx, "deduplicate the master dataset", "CREATE OR REPLACE TABLE firsts AS "+k.Distinct(l.master.Lines())); err != nil {
+	if err := l.db.Do(ctx, "deduplicate the master dataset", "CREATE OR REPLACE TABLE firsts AS "+k.Distinct(in.lines)); err != nil {
 		return err
 	}
 	for _, kind := range view.Partials() {
-		input := "firsts"
+		from := "firsts"
 		if kind == view.Profiles {
-			input = l.master.Changes()
+			from = in.changes
 		}
 		path := filepath.Join(dir, string(kind)+".parquet")
-		if err := l.db.Do(ctx, "compute "+string(kind), fmt.Sprintf("COPY (%s) TO %s (FORMAT parquet)", k.Partial(kind, input), duck.Quote(path))); err != nil {
+		if err := l.db.Do(ctx, "compute "+string(kind), fmt.Sprintf("COPY (%s) TO %s (FORMAT parquet)", k.Partial(kind, from), duck.Quote(path))); err != nil {
 			return err
 		}
 	}
