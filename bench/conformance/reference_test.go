@@ -119,6 +119,11 @@ func (r *reference) Run(ctx context.Context) error {
 		g.Go(func() error { return r.follow(ctx, r.c.Topics.Customers, p, r.state.At.Customers[p]) })
 	}
 	g.Go(func() error { return r.switchRules(ctx) })
+	if r.bug != "overlook added partitions" {
+		g.Go(func() error {
+			return eventlog.WatchPartitions(ctx, r.c.Log, r.c.Topics, len(r.state.At.Orders), r.c.PartitionCheck, r.c.Logger)
+		})
+	}
 	err = g.Wait()
 	if errors.Is(err, context.Canceled) {
 		return nil
