@@ -153,17 +153,51 @@ func (l *Lambda) runBatch(ctx context.Context, p pointer) error {
 		return err
 	}
 	number := p.Number + 1
-	v := &batchView{at: in.at, rules: rules, state: stream.NewState(l.c.Params, rules)}
-	if err := l.compute(ctx, rules, in, number); err != nil {
-		return fmt.Errorf("batch layer: %w", err)
-	}
-	if err := l.fill(ctx, v, number); err != nil {
+	v, err := l.derive(ctx, rules, in, number)
+	switch {
+	case err != nil && rules != p.Rules && ctx.Err() == nil:
+		return l.giveUp(rules, number, err)
+	case err != nil:
 		return err
 	}
 	if err := l.c.Faults.Point(afterBatch); err != nil {
 		return err
 	}
 	return l.swapIn(v, number, p.Number)
+}
+
+// derive makes a batch view: its files, then its rows in memory.
+func (l *Lambda) derive(ctx context.Context, rules view.Rules, in input, number int) (*batchView, error) {
+	v := &batchView{at: in.at, rules: rules, state: stream.NewState(l.c.Params, rules)}
+	if err := l.compute(ctx, rules, in, number); err != nil {
+		return nil, fmt.Errorf("batch layer: %w", err)
+	}
+	return v, l.fill(ctx, v, number)
+}
+
+// giveUp ends a reprocess whose batch failed. The old rules stay, and the spans
+// were kept under them all along.
+func (l *Lambda) giveUp(rules view.Rules, number int, why error) error {
+	l.c.Logger.Error("the reprocess failed; the old rules stay", "rules", rules, "err", why)
+	l.swap.Lock()
+	defer l.swap.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	next := l.pointer
+	next.Want = 0
+	if err := l.savePointer(next); err != nil {
+		return err
+	}
+	l.pointer = next
+	seam := l.batch.at
+	for n, p := range l.partitions {
+		p.forget(position{seam.Orders[n], seam.Customers[n]}, []view.Rules{next.Rules})
+	}
+	l.reprocess.Running, l.reprocess.Failed, l.reprocess.Seconds = false, why.Error(), time.Since(l.requested).Seconds()
+	if err := os.RemoveAll(l.viewsDir(number)); err != nil {
+		return fmt.Errorf("remove a batch view that failed: %w", err)
+	}
+	return nil
 }
 
 // input is what a batch computes from: the master dataset up to a vector, as
@@ -265,7 +299,8 @@ func (l *Lambda) compute(ctx context.Context, rules view.Rules, in input, number
 	if err := l.db.Do(ctx, "deduplicate the master dataset", "CREATE OR REPLACE TABLE firsts AS "+k.Distinct(in.lines)); err != nil {
 		return err
 	}
-	for _, kind := range view.Partials() {
+	l.passed(rules, in, 1)
+	for n, kind := range view.Partials() {
 		from := "firsts"
 		if kind == view.Profiles {
 			from = in.changes
@@ -274,11 +309,24 @@ func (l *Lambda) compute(ctx context.Context, rules view.Rules, in input, number
 		if err := l.db.Do(ctx, "compute "+string(kind), fmt.Sprintf("COPY (%s) TO %s (FORMAT parquet)", k.Partial(kind, from), duck.Quote(path))); err != nil {
 			return err
 		}
+		l.passed(rules, in, 2+n)
 	}
 	if err := l.db.Do(ctx, "tidy up after a batch", "DROP TABLE firsts"); err != nil {
 		return err
 	}
 	return durable.SyncDir(dir)
+}
+
+// passed notes how many passes over its input a batch has made: one to find the
+// first line of each id, and one for each partial. A reprocess has done that share
+// of its records, less one pass for loading the rows.
+func (l *Lambda) passed(rules view.Rules, in input, passes int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if r := l.reprocess; r != nil && r.Running && r.Rules == rules {
+		r.Total = in.at.Sum()
+		r.Done = r.Total * int64(passes) / int64(len(view.Partials())+2)
+	}
 }
 
 // swapIn makes a batch view the served one: the pointer first, then memory, then

@@ -386,7 +386,10 @@ func (l *Lambda) Status() architecture.Status {
 	if l.reprocess != nil {
 		p := *l.reprocess
 		if p.Running {
-			p.Seconds, p.Total = time.Since(l.requested).Seconds(), s.Coverage.Sum()
+			p.Seconds = time.Since(l.requested).Seconds()
+			if p.Total == 0 { // its batch has not begun
+				p.Total = s.Coverage.Sum()
+			}
 		}
 		s.Reprocess = &p
 	}
