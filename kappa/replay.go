@@ -59,7 +59,6 @@ func (k *Kappa) Reprocess(ctx context.Context, rules view.Rules) (architecture.O
 	if err != nil {
 		return 0, err
 	}
-	next.lettered = k.committed.Clone()
 	k.replay = newReplay(next)
 	k.requested <- struct{}{}
 	return architecture.Started, nil

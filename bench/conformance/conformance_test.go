@@ -27,7 +27,7 @@ func TestReferencePasses(t *testing.T) {
 // Each planted bug is found by at least one case, N of N.
 func TestSuiteFindsPlantedBugs(t *testing.T) {
 	for _, bug := range []string{
-		"lose a line at restart", "forget the switch", "swallow poison", "announce ahead", "ignore deletions", "ignore later profile changes",
+		"lose a line at restart", "forget the switch", "swallow poison", "letter poison twice", "announce ahead", "ignore deletions", "ignore later profile changes",
 		"gap is inclusive", "limit before last", "wrong tie", "a window short", "old coverage with new rows", "count duplicates",
 		"drop late lines", "adjustments are money", "fold codes always", "skip what is gone", "overlook added partitions", "take over any directory",
 	} {

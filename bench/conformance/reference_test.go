@@ -168,10 +168,15 @@ func (r *reference) deadLetter(ctx context.Context, d *event.Decoder, topic stri
 	if err != nil {
 		return err
 	}
-	return r.c.Log.Append(ctx, r.c.Topics.DLQ, eventlog.Record{Key: whole.Key, Value: whole.Value, Headers: []eventlog.Header{
+	letter := eventlog.Record{Key: whole.Key, Value: whole.Value, Headers: []eventlog.Header{
 		{Key: "source-topic", Value: []byte(topic)}, {Key: "source-partition", Value: strconv.AppendInt(nil, int64(p), 10)},
 		{Key: "source-offset", Value: strconv.AppendInt(nil, record.Offset, 10)}, {Key: "error", Value: []byte(reason.Error())},
-	}})
+	}}
+	letters := []eventlog.Record{letter}
+	if r.bug == "letter poison twice" {
+		letters = append(letters, letter)
+	}
+	return r.c.Log.Append(ctx, r.c.Topics.DLQ, letters...)
 }
 
 func (r *reference) take(topic string, p int, records []eventlog.Record) error {
