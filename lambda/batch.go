@@ -26,6 +26,7 @@ type batchView struct {
 	at    coverage.Coverage
 	rules view.Rules
 	state *stream.State
+	sums  []uint32 // of its files
 }
 
 // pointer is the durable record that names the batch view that is served. It is
@@ -35,11 +36,13 @@ type pointer struct {
 	Rules    view.Rules        `json:"rules"`
 	Coverage coverage.Coverage `json:"coverage"`
 	Want     view.Rules        `json:"want,omitempty"` // rules asked for and not yet served
+	// Sums are the CRC-32C of the batch view's files, in the order of view.Partials.
+	Sums []uint32 `json:"sums"`
 }
 
 const (
 	pointerName    = "batch-pointer"
-	pointerVersion = 1
+	pointerVersion = 2
 )
 
 func (l *Lambda) loadPointer() (pointer, error) {
@@ -70,6 +73,10 @@ func (l *Lambda) viewsDir(number int) string {
 	return filepath.Join(l.c.Dir, "batch", strconv.Itoa(number))
 }
 
+func (l *Lambda) viewFile(number int, kind view.Partial) string {
+	return filepath.Join(l.viewsDir(number), string(kind)+".parquet")
+}
+
 // loadBatch loads the batch view that the pointer names and removes others,
 // which a crash left.
 func (l *Lambda) loadBatch(ctx context.Context, p pointer) (*batchView, error) {
@@ -91,13 +98,49 @@ func (l *Lambda) loadBatch(ctx context.Context, p pointer) (*batchView, error) {
 	if p.Number == 0 {
 		return v, nil
 	}
+	if err := l.checkView(p); err != nil {
+		return l.rebuild(ctx, err)
+	}
 	return v, l.fill(ctx, v, p.Number)
+}
+
+// checkView checks the files of the batch view that the pointer names.
+func (l *Lambda) checkView(p pointer) error {
+	kinds := view.Partials()
+	if len(p.Sums) != len(kinds) {
+		return &durable.Damaged{Path: filepath.Join(l.c.Dir, pointerName), Reason: "names another number of files"}
+	}
+	for n, kind := range kinds {
+		if err := durable.CheckFile(l.viewFile(p.Number, kind), p.Sums[n], "it is computed anew"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rebuild computes a damaged batch view anew: all that it holds is in the segments,
+// and what they hold beyond it may be in it too.
+func (l *Lambda) rebuild(ctx context.Context, why error) (*batchView, error) {
+	l.c.Logger.Warn("the batch view is computed anew from the master dataset", "err", why)
+	in := input{l.master.Coverage(), l.master.Lines(), l.master.Changes()}
+	next := l.pointer
+	next.Number++
+	v, err := l.derive(ctx, next.Rules, in, next.Number)
+	if err != nil {
+		return nil, err
+	}
+	next.Coverage, next.Sums = v.at, v.sums
+	if err := l.savePointer(next); err != nil {
+		return nil, err
+	}
+	l.pointer = next
+	return v, nil
 }
 
 // fill reads a batch view's files into memory.
 func (l *Lambda) fill(ctx context.Context, v *batchView, number int) error {
 	for _, kind := range view.Partials() {
-		path := filepath.Join(l.viewsDir(number), string(kind)+".parquet")
+		path := l.viewFile(number, kind)
 		query := fmt.Sprintf("SELECT %s FROM read_parquet(%s)", columns(kind.Schema()), duck.Quote(path))
 		if err := batch.Scan(ctx, l.db, kind.Schema(), query, func(r view.Row) { v.state.MergeRow(kind, r) }); err != nil {
 			return fmt.Errorf("load the batch view %s: %w", path, err)
@@ -169,7 +212,8 @@ func (l *Lambda) runBatch(ctx context.Context, p pointer) error {
 // derive makes a batch view: its files, then its rows in memory.
 func (l *Lambda) derive(ctx context.Context, rules view.Rules, in input, number int) (*batchView, error) {
 	v := &batchView{at: in.at, rules: rules, state: stream.NewState(l.c.Params, rules)}
-	if err := l.compute(ctx, rules, in, number); err != nil {
+	var err error
+	if v.sums, err = l.compute(ctx, rules, in, number); err != nil {
 		return nil, fmt.Errorf("batch layer: %w", err)
 	}
 	return v, l.fill(ctx, v, number)
@@ -289,32 +333,39 @@ func (l *Lambda) seal(ctx context.Context, take func(*partition) share) (at cove
 	return at, l.c.Faults.Point(afterManifest)
 }
 
-// compute runs the SQL kernel over all segments and writes every partial.
-func (l *Lambda) compute(ctx context.Context, rules view.Rules, in input, number int) error {
+// compute runs the SQL kernel over all segments, writes every partial to disk and
+// returns the files' sums.
+func (l *Lambda) compute(ctx context.Context, rules view.Rules, in input, number int) ([]uint32, error) {
 	dir := l.viewsDir(number)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("make the batch view's directory: %w", err)
+		return nil, fmt.Errorf("make the batch view's directory: %w", err)
 	}
 	k := batch.Kernel{Params: l.c.Params, Rules: rules}
 	if err := l.db.Do(ctx, "deduplicate the master dataset", "CREATE OR REPLACE TABLE firsts AS "+k.Distinct(in.lines)); err != nil {
-		return err
+		return nil, err
 	}
 	l.passed(rules, in, 1)
+	var sums []uint32
 	for n, kind := range view.Partials() {
 		from := "firsts"
 		if kind == view.Profiles {
 			from = in.changes
 		}
-		path := filepath.Join(dir, string(kind)+".parquet")
+		path := l.viewFile(number, kind)
 		if err := l.db.Do(ctx, "compute "+string(kind), fmt.Sprintf("COPY (%s) TO %s (FORMAT parquet)", k.Partial(kind, from), duck.Quote(path))); err != nil {
-			return err
+			return nil, err
 		}
+		sum, err := durable.SyncFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("sync %s: %w", path, err)
+		}
+		sums = append(sums, sum)
 		l.passed(rules, in, 2+n)
 	}
 	if err := l.db.Do(ctx, "tidy up after a batch", "DROP TABLE firsts"); err != nil {
-		return err
+		return nil, err
 	}
-	return durable.SyncDir(dir)
+	return sums, errors.Join(durable.SyncDir(dir), durable.SyncDir(filepath.Dir(dir)))
 }
 
 // passed notes how many passes over its input a batch has made: one to find the
@@ -336,7 +387,7 @@ func (l *Lambda) swapIn(v *batchView, number, old int) error {
 	defer l.swap.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	next := pointer{Number: number, Rules: v.rules, Coverage: v.at, Want: l.pointer.Want}
+	next := pointer{Number: number, Rules: v.rules, Coverage: v.at, Want: l.pointer.Want, Sums: v.sums}
 	if next.Want == v.rules {
 		next.Want = 0
 	}
