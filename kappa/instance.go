@@ -22,7 +22,6 @@ const replayChunk = 256
 type instance struct {
 	store.Generation
 	partitions []*partition
-	lettered   coverage.Coverage  // below this, dead letters were written by the instance before
 	live       atomic.Bool        // is served: announces and answers
 	stop       context.CancelFunc // ends its reading; set when that begins
 	failed     chan error         // why reading ended, while not served
@@ -47,7 +46,7 @@ type partition struct {
 
 // load reads a generation from the store.
 func (k *Kappa) load(g store.Generation) (*instance, error) {
-	in := &instance{Generation: g, vector: coverage.Zero(k.dir.Partitions), lettered: coverage.Zero(k.dir.Partitions), failed: make(chan error, 1)}
+	in := &instance{Generation: g, vector: coverage.Zero(k.dir.Partitions), failed: make(chan error, 1)}
 	for n := range k.dir.Partitions {
 		p := &partition{number: n, state: stream.NewState(k.c.Params, g.Rules), seen: stream.NewSeen(),
 			countDup: k.c.Faults.Bug(bugCountTwice), dropCanc: k.c.Faults.Bug(bugDropReturned)}

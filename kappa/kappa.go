@@ -55,6 +55,9 @@ type Kappa struct {
 	served    atomic.Pointer[instance]
 	commits   atomic.Int64
 
+	// By partition, shared by the served instance and a replay beside it.
+	orderLetters, customerLetters []*intake.Letters
+
 	announcing sync.Mutex // an announcement and the switch never mix
 
 	mu         sync.Mutex // guards what follows and the roles in the store
@@ -117,6 +120,10 @@ func (k *Kappa) recover() error {
 	served.live.Store(true)
 	k.served.Store(served)
 	k.committed = served.position()
+	for n := range k.dir.Partitions {
+		k.orderLetters = append(k.orderLetters, intake.NewLetters(k.committed.Orders[n]))
+		k.customerLetters = append(k.customerLetters, intake.NewLetters(k.committed.Customers[n]))
+	}
 	k.generation = roles.Served.Number
 	if roles.Replay != nil {
 		k.generation = max(k.generation, roles.Replay.Number)
@@ -124,7 +131,6 @@ func (k *Kappa) recover() error {
 		if err != nil {
 			return err
 		}
-		next.lettered = k.committed.Clone()
 		k.replay = newReplay(next)
 		k.requested <- struct{}{}
 	}
@@ -228,17 +234,16 @@ func (k *Kappa) follow(ctx context.Context, in *instance) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for n, p := range in.partitions {
 		at := p.at()
-		orders := intake.Source{Log: k.c.Log, Topics: k.c.Topics, Partition: n, Faults: k.c.Faults, SilentBelow: in.lettered.Orders[n], Chunk: replayChunk}
-		customers := orders
-		customers.SilentBelow = in.lettered.Customers[n]
+		source := intake.Source{Log: k.c.Log, Topics: k.c.Topics, Partition: n, Faults: k.c.Faults, Chunk: replayChunk,
+			OrderLetters: k.orderLetters[n], CustomerLetters: k.customerLetters[n]}
 		g.Go(func() error {
-			return orders.FollowOrders(ctx, at.Orders, func(b intake.Orders) error {
+			return source.FollowOrders(ctx, at.Orders, func(b intake.Orders) error {
 				p.addOrders(in, b)
 				return k.applied(ctx, in, n)
 			})
 		})
 		g.Go(func() error {
-			return customers.FollowCustomers(ctx, at.Customers, func(b intake.Customers) error {
+			return source.FollowCustomers(ctx, at.Customers, func(b intake.Customers) error {
 				p.addCustomers(in, b)
 				return k.applied(ctx, in, n)
 			})

@@ -43,7 +43,7 @@ func (k *Kappa) Reprocess(ctx context.Context, rules view.Rules) (architecture.O
 		return 0, err
 	}
 	if err := bounds.Verify(k.c.Topics, coverage.Zero(k.dir.Partitions)); err != nil {
-		return 0, fmt.Errorf("%w: %w", architecture.ErrHistoryGone, err)
+		return 0, explain(err)
 	}
 	k.generation++
 	g := store.Generation{Number: k.generation, Rules: rules}
@@ -59,10 +59,19 @@ func (k *Kappa) Reprocess(ctx context.Context, rules view.Rules) (architecture.O
 	if err != nil {
 		return 0, err
 	}
-	next.lettered = k.committed.Clone()
 	k.replay = newReplay(next)
 	k.requested <- struct{}{}
 	return architecture.Started, nil
+}
+
+// explain says that the history is gone where the log's head is; other errors of
+// a look at the log are what they are.
+func explain(err error) error {
+	var p *eventlog.PositionError
+	if errors.As(err, &p) && p.Below() {
+		return fmt.Errorf("%w: %w", architecture.ErrHistoryGone, err)
+	}
+	return err
 }
 
 // setRoles makes new roles durable and current.
@@ -109,10 +118,15 @@ func (k *Kappa) replayLoop(ctx context.Context, f followers) error {
 // take far less than maxPause.
 const near = 5000
 
+// pauseAfter is how long the served instance goes on after a switch that failed:
+// it stood still for maxPause, and must not do so most of the time.
+const pauseAfter = 4 * maxPause
+
 // catchUp waits until the replay is near the served instance and switches.
 func (k *Kappa) catchUp(ctx context.Context, r *replay) error {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
+	var notBefore time.Time
 	for {
 		select {
 		case <-tick.C:
@@ -121,12 +135,13 @@ func (k *Kappa) catchUp(ctx context.Context, r *replay) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if k.served.Load().position().Sum()-r.next.position().Sum() > near {
+		if time.Now().Before(notBefore) || r.next.position().Missing(k.served.Load().position()) > near {
 			continue
 		}
 		if switched, err := k.trySwitch(ctx, r); switched || err != nil {
 			return err
 		}
+		notBefore = time.Now().Add(pauseAfter)
 	}
 }
 

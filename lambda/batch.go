@@ -19,7 +19,6 @@ import (
 	"archbench/common/durable"
 	"archbench/common/stream"
 	"archbench/common/view"
-	"archbench/lambda/master"
 )
 
 // batchView is what the batch layer made of a prefix. It does not change.
@@ -27,6 +26,7 @@ type batchView struct {
 	at    coverage.Coverage
 	rules view.Rules
 	state *stream.State
+	sums  []uint32 // of its files
 }
 
 // pointer is the durable record that names the batch view that is served. It is
@@ -36,11 +36,13 @@ type pointer struct {
 	Rules    view.Rules        `json:"rules"`
 	Coverage coverage.Coverage `json:"coverage"`
 	Want     view.Rules        `json:"want,omitempty"` // rules asked for and not yet served
+	// Sums are the CRC-32C of the batch view's files, in the order of view.Partials.
+	Sums []uint32 `json:"sums"`
 }
 
 const (
 	pointerName    = "batch-pointer"
-	pointerVersion = 1
+	pointerVersion = 2
 )
 
 func (l *Lambda) loadPointer() (pointer, error) {
@@ -71,6 +73,10 @@ func (l *Lambda) viewsDir(number int) string {
 	return filepath.Join(l.c.Dir, "batch", strconv.Itoa(number))
 }
 
+func (l *Lambda) viewFile(number int, kind view.Partial) string {
+	return filepath.Join(l.viewsDir(number), string(kind)+".parquet")
+}
+
 // loadBatch loads the batch view that the pointer names and removes others,
 // which a crash left.
 func (l *Lambda) loadBatch(ctx context.Context, p pointer) (*batchView, error) {
@@ -92,13 +98,49 @@ func (l *Lambda) loadBatch(ctx context.Context, p pointer) (*batchView, error) {
 	if p.Number == 0 {
 		return v, nil
 	}
+	if err := l.checkView(p); err != nil {
+		return l.rebuild(ctx, err)
+	}
 	return v, l.fill(ctx, v, p.Number)
+}
+
+// checkView checks the files of the batch view that the pointer names.
+func (l *Lambda) checkView(p pointer) error {
+	kinds := view.Partials()
+	if len(p.Sums) != len(kinds) {
+		return &durable.Damaged{Path: filepath.Join(l.c.Dir, pointerName), Reason: "names another number of files"}
+	}
+	for n, kind := range kinds {
+		if err := durable.CheckFile(l.viewFile(p.Number, kind), p.Sums[n], "it is computed anew"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rebuild computes a damaged batch view anew: all that it holds is in the segments,
+// and what they hold beyond it may be in it too.
+func (l *Lambda) rebuild(ctx context.Context, why error) (*batchView, error) {
+	l.c.Logger.Warn("the batch view is computed anew from the master dataset", "err", why)
+	in := input{l.master.Coverage(), l.master.Lines(), l.master.Changes()}
+	next := l.pointer
+	next.Number++
+	v, err := l.derive(ctx, next.Rules, in, next.Number)
+	if err != nil {
+		return nil, err
+	}
+	next.Coverage, next.Sums = v.at, v.sums
+	if err := l.savePointer(next); err != nil {
+		return nil, err
+	}
+	l.pointer = next
+	return v, nil
 }
 
 // fill reads a batch view's files into memory.
 func (l *Lambda) fill(ctx context.Context, v *batchView, number int) error {
 	for _, kind := range view.Partials() {
-		path := filepath.Join(l.viewsDir(number), string(kind)+".parquet")
+		path := l.viewFile(number, kind)
 		query := fmt.Sprintf("SELECT %s FROM read_parquet(%s)", columns(kind.Schema()), duck.Quote(path))
 		if err := batch.Scan(ctx, l.db, kind.Schema(), query, func(r view.Row) { v.state.MergeRow(kind, r) }); err != nil {
 			return fmt.Errorf("load the batch view %s: %w", path, err)
@@ -149,19 +191,16 @@ func (l *Lambda) runBatch(ctx context.Context, p pointer) error {
 	if p.Want != 0 {
 		rules = p.Want
 	}
-	at, err := l.seal(ctx, rules)
+	in, err := l.beginBatch(ctx, rules)
 	if err != nil {
 		return err
 	}
-	if err := l.master.MergeSmall(ctx, func() error { return l.c.Faults.Point(afterMerge) }); err != nil {
-		return err
-	}
 	number := p.Number + 1
-	v := &batchView{at: at, rules: rules, state: stream.NewState(l.c.Params, rules)}
-	if err := l.compute(ctx, rules, number); err != nil {
-		return fmt.Errorf("batch layer: %w", err)
-	}
-	if err := l.fill(ctx, v, number); err != nil {
+	v, err := l.derive(ctx, rules, in, number)
+	switch {
+	case err != nil && rules != p.Rules && ctx.Err() == nil:
+		return l.giveUp(rules, number, err)
+	case err != nil:
 		return err
 	}
 	if err := l.c.Faults.Point(afterBatch); err != nil {
@@ -170,42 +209,121 @@ func (l *Lambda) runBatch(ctx context.Context, p pointer) error {
 	return l.swapIn(v, number, p.Number)
 }
 
-// seal makes a segment of everything read so far and begins new spans there,
-// under the served rules and, for a reprocess, the wanted ones. What it takes
-// from the partitions is either in the manifest or the process must not go on:
-// so a stop does not interrupt it, and after a failure it fails for ever.
-func (l *Lambda) seal(ctx context.Context, wanted view.Rules) (at coverage.Coverage, err error) {
-	if l.broken != nil {
-		return at, l.broken
+// derive makes a batch view: its files, then its rows in memory.
+func (l *Lambda) derive(ctx context.Context, rules view.Rules, in input, number int) (*batchView, error) {
+	v := &batchView{at: in.at, rules: rules, state: stream.NewState(l.c.Params, rules)}
+	var err error
+	if v.sums, err = l.compute(ctx, rules, in, number); err != nil {
+		return nil, fmt.Errorf("batch layer: %w", err)
 	}
-	defer func() { l.broken = err }()
-	ctx = context.WithoutCancel(ctx)
+	return v, l.fill(ctx, v, number)
+}
+
+// giveUp ends a reprocess whose batch failed. The old rules stay, and the spans
+// were kept under them all along.
+func (l *Lambda) giveUp(rules view.Rules, number int, why error) error {
+	l.c.Logger.Error("the reprocess failed; the old rules stay", "rules", rules, "err", why)
+	l.swap.Lock()
+	defer l.swap.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	next := l.pointer
+	next.Want = 0
+	if err := l.savePointer(next); err != nil {
+		return err
+	}
+	l.pointer = next
+	seam := l.batch.at
+	for n, p := range l.partitions {
+		p.forget(position{seam.Orders[n], seam.Customers[n]}, []view.Rules{next.Rules})
+	}
+	l.reprocess.Running, l.reprocess.Failed, l.reprocess.Seconds = false, why.Error(), time.Since(l.requested).Seconds()
+	if err := os.RemoveAll(l.viewsDir(number)); err != nil {
+		return fmt.Errorf("remove a batch view that failed: %w", err)
+	}
+	return nil
+}
+
+// input is what a batch computes from: the master dataset up to a vector, as
+// relations over files that stay until the next batch begins.
+type input struct {
+	at             coverage.Coverage
+	lines, changes string
+}
+
+// beginBatch begins new spans where the batch's input ends, under the served
+// rules and, for a reprocess, the wanted ones.
+func (l *Lambda) beginBatch(ctx context.Context, wanted view.Rules) (in input, err error) {
 	l.mu.Lock()
 	rules := []view.Rules{l.pointer.Rules}
 	l.mu.Unlock()
 	if wanted != rules[0] {
 		rules = append(rules, wanted)
 	}
-	at = coverage.Zero(len(l.partitions))
-	var lines []master.Line
-	var changes []master.Change
-	var unusable int64
-	for n, p := range l.partitions {
-		pos, ls, cs, u := p.seal(rules)
-		at.Orders[n], at.Customers[n] = pos.orders, pos.customers
-		lines, changes, unusable = append(lines, ls...), append(changes, cs...), unusable+u
+	l.sealing.Lock()
+	defer l.sealing.Unlock()
+	if in.at, err = l.seal(ctx, func(p *partition) share { return p.seal(rules) }); err != nil {
+		return in, err
 	}
+	l.backlog.begun()
+	if err := l.master.MergeSmall(ctx, func() error { return l.c.Faults.Point(afterMerge) }); err != nil {
+		return in, err
+	}
+	in.lines, in.changes = l.master.Lines(), l.master.Changes()
+	return in, nil
+}
+
+// segmentLoop writes a segment whenever enough waits for one, also while a batch
+// runs, which may take long.
+func (l *Lambda) segmentLoop(ctx context.Context) error {
+	for {
+		select {
+		case <-l.segmentDue:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if err := l.writeSegment(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// writeSegment puts everything read so far into the master dataset. The spans go on.
+func (l *Lambda) writeSegment(ctx context.Context) error {
+	l.sealing.Lock()
+	defer l.sealing.Unlock()
+	_, err := l.seal(ctx, (*partition).take)
+	return err
+}
+
+// seal makes a segment of what the partitions hand over. What it takes from them
+// is either in the manifest or the process must not go on: so a stop does not
+// interrupt it, and after a failure it fails for ever. The caller holds sealing.
+func (l *Lambda) seal(ctx context.Context, take func(*partition) share) (at coverage.Coverage, err error) {
+	if l.broken != nil {
+		return at, l.broken
+	}
+	defer func() { l.broken = err }()
+	ctx = context.WithoutCancel(ctx)
+	at = coverage.Zero(len(l.partitions))
+	var all share
+	for n, p := range l.partitions {
+		s := take(p)
+		at.Orders[n], at.Customers[n] = s.to.orders, s.to.customers
+		all.lines, all.changes, all.unusable = append(all.lines, s.lines...), append(all.changes, s.changes...), all.unusable+s.unusable
+	}
+	defer l.backlog.kept(all.records())
 	if l.master.Coverage().Equal(at) {
 		return at, nil
 	}
-	g, err := l.master.Write(ctx, at, lines, changes)
+	g, err := l.master.Write(ctx, at, all.lines, all.changes)
 	if err != nil {
 		return at, err
 	}
 	if err := l.c.Faults.Point(afterSegment); err != nil {
 		return at, err
 	}
-	if err := l.master.Commit(g, unusable); err != nil {
+	if err := l.master.Commit(g, all.unusable); err != nil {
 		return at, err
 	}
 	l.mu.Lock()
@@ -215,30 +333,51 @@ func (l *Lambda) seal(ctx context.Context, wanted view.Rules) (at coverage.Cover
 	return at, l.c.Faults.Point(afterManifest)
 }
 
-// compute runs the SQL kernel over all segments and writes every partial.
-func (l *Lambda) compute(ctx context.Context, rules view.Rules, number int) error {
+// compute runs the SQL kernel over all segments, writes every partial to disk and
+// returns the files' sums.
+func (l *Lambda) compute(ctx context.Context, rules view.Rules, in input, number int) ([]uint32, error) {
 	dir := l.viewsDir(number)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("make the batch view's directory: %w", err)
+		return nil, fmt.Errorf("make the batch view's directory: %w", err)
 	}
 	k := batch.Kernel{Params: l.c.Params, Rules: rules}
-	if err := l.db.Do(ctx, "deduplicate the master dataset", "CREATE OR REPLACE TABLE firsts AS "+k.Distinct(l.master.Lines())); err != nil {
-		return err
+	if err := l.db.Do(ctx, "deduplicate the master dataset", "CREATE OR REPLACE TABLE firsts AS "+k.Distinct(in.lines)); err != nil {
+		return nil, err
 	}
-	for _, kind := range view.Partials() {
-		input := "firsts"
+	l.passed(rules, in, 1)
+	var sums []uint32
+	for n, kind := range view.Partials() {
+		from := "firsts"
 		if kind == view.Profiles {
-			input = l.master.Changes()
+			from = in.changes
 		}
-		path := filepath.Join(dir, string(kind)+".parquet")
-		if err := l.db.Do(ctx, "compute "+string(kind), fmt.Sprintf("COPY (%s) TO %s (FORMAT parquet)", k.Partial(kind, input), duck.Quote(path))); err != nil {
-			return err
+		path := l.viewFile(number, kind)
+		if err := l.db.Do(ctx, "compute "+string(kind), fmt.Sprintf("COPY (%s) TO %s (FORMAT parquet)", k.Partial(kind, from), duck.Quote(path))); err != nil {
+			return nil, err
 		}
+		sum, err := durable.SyncFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("sync %s: %w", path, err)
+		}
+		sums = append(sums, sum)
+		l.passed(rules, in, 2+n)
 	}
 	if err := l.db.Do(ctx, "tidy up after a batch", "DROP TABLE firsts"); err != nil {
-		return err
+		return nil, err
 	}
-	return durable.SyncDir(dir)
+	return sums, errors.Join(durable.SyncDir(dir), durable.SyncDir(filepath.Dir(dir)))
+}
+
+// passed notes how many passes over its input a batch has made: one to find the
+// first line of each id, and one for each partial. A reprocess has done that share
+// of its records, less one pass for loading the rows.
+func (l *Lambda) passed(rules view.Rules, in input, passes int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if r := l.reprocess; r != nil && r.Running && r.Rules == rules {
+		r.Total = in.at.Sum()
+		r.Done = r.Total * int64(passes) / int64(len(view.Partials())+2)
+	}
 }
 
 // swapIn makes a batch view the served one: the pointer first, then memory, then
@@ -248,7 +387,7 @@ func (l *Lambda) swapIn(v *batchView, number, old int) error {
 	defer l.swap.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	next := pointer{Number: number, Rules: v.rules, Coverage: v.at, Want: l.pointer.Want}
+	next := pointer{Number: number, Rules: v.rules, Coverage: v.at, Want: l.pointer.Want, Sums: v.sums}
 	if next.Want == v.rules {
 		next.Want = 0
 	}

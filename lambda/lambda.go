@@ -20,6 +20,9 @@ import (
 	"archbench/lambda/master"
 )
 
+// intakeChunk is how many records a partition takes in one go.
+const intakeChunk = 512
+
 // formatVersion is that of the data directory.
 const formatVersion = 1
 
@@ -54,7 +57,11 @@ type Lambda struct {
 	partitions []*partition
 	announcer  *coverage.Announcer
 	commits    atomic.Int64
-	broken     error // of seal; only the batch layer, and Run after it, touch it
+	backlog    *backlog
+	segmentDue chan struct{} // enough waits for a segment
+
+	sealing sync.Mutex // held while the master dataset grows or its segments are merged
+	broken  error      // of seal
 
 	// swap is held for reading while an answer takes its cuts, and for writing
 	// while a batch view takes another's place and spans are forgotten.
@@ -71,7 +78,7 @@ type Lambda struct {
 	layer     architecture.BatchStatus
 	reprocess *architecture.Progress
 	requested time.Time
-	wake      chan struct{} // a reprocess was asked for
+	wake      chan struct{} // a batch is due before its time
 	crashed   chan error    // a crash point passed outside Run
 }
 
@@ -88,7 +95,8 @@ func Open(ctx context.Context, c architecture.Config) (*Lambda, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Lambda{c: c, dir: dir, announcer: coverage.NewAnnouncer(), wake: make(chan struct{}, 1), crashed: make(chan error, 1)}
+	l := &Lambda{c: c, dir: dir, announcer: coverage.NewAnnouncer(), backlog: newBacklog(defaultLimits),
+		segmentDue: make(chan struct{}, 1), wake: make(chan struct{}, 1), crashed: make(chan error, 1)}
 	if err := l.recover(ctx); err != nil {
 		return nil, errors.Join(err, l.close())
 	}
@@ -191,24 +199,25 @@ func (l *Lambda) Run(ctx context.Context) (err error) {
 	l.mu.Unlock()
 	g, gctx := architecture.NewGroup(ctx)
 	for n, p := range l.partitions {
-		source := intake.Source{Log: l.c.Log, Topics: l.c.Topics, Partition: n, Faults: l.c.Faults, Chunk: 512}
+		source := intake.Source{Log: l.c.Log, Topics: l.c.Topics, Partition: n, Faults: l.c.Faults, Chunk: intakeChunk}
 		at := p.at
 		g.Go(func() error {
 			return source.FollowOrders(gctx, at.orders, func(b intake.Orders) error {
 				p.addOrders(b)
 				l.announce(func(v coverage.Coverage) { v.Orders[n] = b.Next })
-				return gctx.Err()
+				return l.grown(gctx, len(b.Records))
 			})
 		})
 		g.Go(func() error {
 			return source.FollowCustomers(gctx, at.customers, func(b intake.Customers) error {
 				p.addCustomers(b)
 				l.announce(func(v coverage.Coverage) { v.Customers[n] = b.Next })
-				return gctx.Err()
+				return l.grown(gctx, len(b.Records))
 			})
 		})
 	}
 	g.Go(func() error { return l.batchLoop(gctx) })
+	g.Go(func() error { return l.segmentLoop(gctx) })
 	g.Go(func() error { return l.watchEnd(gctx) })
 	g.Go(func() error {
 		return eventlog.WatchPartitions(gctx, l.c.Log, l.c.Topics, l.dir.Partitions, l.c.PartitionCheck, l.c.Logger)
@@ -224,8 +233,29 @@ func (l *Lambda) Run(ctx context.Context) (err error) {
 	if err := g.Wait("lambda"); err != nil {
 		return err
 	}
-	_, err = l.seal(ctx, l.pointer.Rules) // a clean stop keeps what was read
-	return err
+	return l.writeSegment(ctx) // a clean stop keeps what was read
+}
+
+// grown counts what was read, sees to a segment or a batch that is due because of
+// it, and waits until there is room for more.
+func (l *Lambda) grown(ctx context.Context, records int) error {
+	segment, batch := l.backlog.add(int64(records))
+	if segment {
+		raise(l.segmentDue)
+	}
+	if batch {
+		raise(l.wake)
+	}
+	return l.backlog.wait(ctx)
+}
+
+// raise raises a flag for one who will look at it. One that stands already is
+// enough, and nobody who may hold a lock should wait for it to be taken down.
+func raise(flag chan<- struct{}) {
+	select {
+	case flag <- struct{}{}:
+	default:
+	}
 }
 
 // announce tells what answers include now.
@@ -330,7 +360,7 @@ func (l *Lambda) Reprocess(_ context.Context, rules view.Rules) (architecture.Ou
 func (l *Lambda) beginReprocess(rules view.Rules) {
 	l.requested = time.Now()
 	l.reprocess = &architecture.Progress{Rules: rules, Running: true}
-	l.wake <- struct{}{}
+	raise(l.wake)
 }
 
 // Status implements architecture.Architecture.
@@ -356,7 +386,10 @@ func (l *Lambda) Status() architecture.Status {
 	if l.reprocess != nil {
 		p := *l.reprocess
 		if p.Running {
-			p.Seconds, p.Total = time.Since(l.requested).Seconds(), s.Coverage.Sum()
+			p.Seconds = time.Since(l.requested).Seconds()
+			if p.Total == 0 { // its batch has not begun
+				p.Total = s.Coverage.Sum()
+			}
 		}
 		s.Reprocess = &p
 	}

@@ -120,16 +120,37 @@ func (p *partition) addChange(c *event.ProfileChange, offset int64) {
 	}
 }
 
-// seal hands over what waits for a segment and begins a new span, under these
-// rules, at the position that it returns.
-func (p *partition) seal(rules []view.Rules) (at position, lines []master.Line, changes []master.Change, unusable int64) {
+// share is what one partition brings to a segment.
+type share struct {
+	to       position
+	lines    []master.Line
+	changes  []master.Change
+	unusable int64
+}
+
+func (s *share) records() int64 { return int64(len(s.lines)+len(s.changes)) + s.unusable }
+
+// take hands over what waits for a segment.
+func (p *partition) take() share {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	lines, changes, unusable = p.lines, p.changes, p.unusable
+	return p.takeLocked()
+}
+
+func (p *partition) takeLocked() share {
+	s := share{p.at, p.lines, p.changes, p.unusable}
 	p.lines, p.changes, p.unusable = nil, nil, 0
+	return s
+}
+
+// seal hands over what waits for a segment and begins a new span, under these
+// rules, where the segment ends.
+func (p *partition) seal(rules []view.Rules) share {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.rules = rules
 	p.newSpan()
-	return p.at, lines, changes, unusable
+	return p.takeLocked()
 }
 
 // forget drops the spans that end at or before a position, and the states of

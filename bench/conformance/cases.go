@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"time"
 
 	"archbench/common/architecture"
@@ -128,7 +129,7 @@ func crashAt(e *env, point string, nth int) {
 	w.judge(i.askAll(e.rng, 5))
 	w.grow(20)
 	w.finish(i)
-	w.checkDeadLetters()
+	w.checkDeadLetters(repeated)
 	// The crashed process may have been on its way to other rules; they must come or stay away, never mix.
 	for _, r := range []view.Rules{view.MerchandiseOnly, view.EveryLine} {
 		i.change(r)
@@ -330,6 +331,19 @@ func deadLetters(e *env) {
 	w.append([]oracletest.Record{{Key: []byte("8"), Value: long}, w.maker.Line()})
 	w.grow(30)
 	w.finish(i)
+	// A reprocess goes over all of them again while more come; none gets a second letter.
+	for _, r := range []view.Rules{view.MerchandiseOnly, view.EveryLine} {
+		if o, err := i.Reprocess(e.ctx, r); err != nil || o != architecture.Started {
+			e.Fatalf("reprocess to rules %d: outcome %d, %v", r, o, err)
+		}
+		for range 25 {
+			w.append([]oracletest.Record{w.maker.Unusable(), w.maker.Line(), w.maker.Unusable()})
+		}
+		if !i.serves(r, w.history().End()) {
+			e.Fatalf("it ended during a reprocess: %v", i.err)
+		}
+		w.finish(i)
+	}
 	s := i.Status()
 	counts, err := w.history().Counts(s.Coverage)
 	if err != nil {
@@ -339,18 +353,25 @@ func deadLetters(e *env) {
 		e.Errorf("status counts unusable %d, duplicate %d, conflict %d, late %d; the oracle counts %+v", s.Unusable, s.Duplicate, s.Conflicting, s.Late, counts)
 	}
 	i.stop()
-	w.checkDeadLetters()
+	w.checkDeadLetters(once)
 	i = w.start(nil)
 	w.finish(i)
 	if s := i.Status(); s.Unusable != counts.Unusable || s.Duplicate != counts.Duplicate || s.Conflicting != counts.Conflict {
 		e.Errorf("after a restart status counts unusable %d, duplicate %d, conflict %d; the oracle counts %+v", s.Unusable, s.Duplicate, s.Conflicting, counts)
 	}
 	i.stop()
+	w.checkDeadLetters(once)
 }
 
+// Where nothing crashed, an unusable record has one letter; a crash may repeat it.
+const (
+	once     = false
+	repeated = true
+)
+
 // checkDeadLetters holds the queue against what was sent: each unusable record
-// at least once, unchanged, and nothing else.
-func (w *world) checkDeadLetters() {
+// once, or at least once if it may be repeated, unchanged, and nothing else.
+func (w *world) checkDeadLetters(mayRepeat bool) {
 	w.e.Helper()
 	type place struct {
 		topic     string
@@ -369,7 +390,7 @@ func (w *world) checkDeadLetters() {
 			want[place{w.topics.Orders, r.Partition, r.Offset}] = r
 		}
 	}
-	got := map[place]bool{}
+	got := map[place]int{}
 	for p := range w.partitions {
 		_, end, err := w.log.Bounds(w.e.ctx, w.topics.DLQ, p)
 		if err != nil {
@@ -395,12 +416,15 @@ func (w *world) checkDeadLetters() {
 			if string(source.Key) != string(r.Key) || string(source.Value) != string(r.Value) {
 				w.e.Errorf("dead letter %v was changed: key %q, %d bytes; sent was key %q, %d bytes", at, r.Key, len(r.Value), source.Key, len(source.Value))
 			}
-			got[at] = true
+			got[at]++
 		}
 	}
 	for at := range want {
-		if !got[at] {
+		switch n := got[at]; {
+		case n == 0:
 			w.e.Errorf("unusable record %v is not in the dead-letter queue", at)
+		case n > 1 && !mayRepeat:
+			w.e.Errorf("unusable record %v is in the dead-letter queue %d times", at, n)
 		}
 	}
 }
@@ -511,6 +535,7 @@ func (w *world) refused() error {
 // ingested is a world that was covered, committed and stopped.
 func ingested(e *env, partitions int) *world {
 	w := e.world(partitions)
+	w.append([]oracletest.Record{w.maker.Line(), w.maker.Profile()}) // none of the topics stays empty
 	w.grow(60)
 	i := w.start(nil)
 	w.finish(i)
@@ -518,28 +543,48 @@ func ingested(e *env, partitions int) *world {
 	return w
 }
 
-func headGone(e *env) {
-	w := ingested(e, 1)
-	w.append([]oracletest.Record{w.maker.Line(), w.maker.Line(), w.maker.Line()})
-	end := w.history().End()
-	if err := w.admin.Truncate(e.ctx, w.topics.Orders, 0, end.Orders[0]-1); err != nil {
-		e.Fatalf("truncate: %v", err)
+// inputTopic is orders or customers.
+func (w *world) inputTopic(customers bool) string {
+	if customers {
+		return w.topics.Customers
 	}
-	var p *eventlog.PositionError
-	if err := w.refused(); !errors.As(err, &p) || !p.Below() || p.Topic != w.topics.Orders {
-		e.Errorf("got %v, want an error that names the position below the log's start", err)
+	return w.topics.Orders
+}
+
+func headGone(e *env) {
+	for _, customers := range []bool{false, true} {
+		w := ingested(e, 1)
+		topic, one := w.inputTopic(customers), w.maker.Line
+		if customers {
+			one = w.maker.Profile
+		}
+		w.append([]oracletest.Record{one(), one(), one()})
+		_, end, err := w.log.Bounds(e.ctx, topic, 0)
+		if err != nil {
+			e.Fatalf("bounds: %v", err)
+		}
+		if err := w.admin.Truncate(e.ctx, topic, 0, end-1); err != nil {
+			e.Fatalf("truncate: %v", err)
+		}
+		var p *eventlog.PositionError
+		if err := w.refused(); !errors.As(err, &p) || !p.Below() || p.Topic != topic {
+			e.Errorf("%s: got %v, want an error that names the position below the log's start", topic, err)
+		}
 	}
 }
 
 func tailGone(e *env) {
-	w := ingested(e, 1)
-	if err := w.admin.Delete(e.ctx, w.topics.Customers); err != nil {
-		e.Fatalf("delete: %v", err)
-	}
-	w.create(w.topics.Customers, 1)
-	var p *eventlog.PositionError
-	if err := w.refused(); !errors.As(err, &p) || p.Below() || p.Topic != w.topics.Customers {
-		e.Errorf("got %v, want an error that names the position beyond the log's end", err)
+	for _, customers := range []bool{false, true} {
+		w := ingested(e, 1)
+		topic := w.inputTopic(customers)
+		if err := w.admin.Delete(e.ctx, topic); err != nil {
+			e.Fatalf("delete: %v", err)
+		}
+		w.create(topic, 1)
+		var p *eventlog.PositionError
+		if err := w.refused(); !errors.As(err, &p) || p.Below() || p.Topic != topic {
+			e.Errorf("%s: got %v, want an error that names the position beyond the log's end", topic, err)
+		}
 	}
 }
 
@@ -572,10 +617,75 @@ func partitionsChanged(e *env) {
 	}
 }
 
+// partitionsAdded adds them under a running instance, which must stop with a
+// sentence, and must not begin again.
+func partitionsAdded(e *env) {
+	for _, customers := range []bool{false, true} {
+		w := e.world(2)
+		w.grow(60)
+		i := w.start(nil)
+		w.finish(i)
+		topic := w.inputTopic(customers)
+		if err := w.admin.AddPartitions(e.ctx, topic, 3); err != nil {
+			e.Fatalf("add partitions: %v", err)
+		}
+		var p *eventlog.PartitionsChangedError
+		if err := i.wait(); !errors.As(err, &p) || p.Topic != topic || p.Was != 2 || p.Is != 3 {
+			e.Errorf("%s: it ended with %v, want an error that names 2 partitions before and 3 now", topic, err)
+		}
+		if err := w.refused(); !strings.Contains(err.Error(), "has 3") {
+			e.Errorf("%s: on a restart got %v, want an error that names 3 partitions", topic, err)
+		}
+	}
+}
+
+// seamAdvances asks at one seam after another, where a batch has just taken over
+// what the speed layer had and where the two share an answer, and in between.
+func seamAdvances(e *env) {
+	if !e.subject.HasSeam {
+		return
+	}
+	w := e.world(2)
+	i := w.start(nil)
+	stop := i.read(2)
+	for range 5 {
+		w.grow(40)
+		end := w.history().End()
+		i.covers(end)
+		i.seamReaches(end)
+		w.judge(i.askAll(e.rng, 3)) // all of it from the batch layer
+		w.grow(15)
+		w.finish(i)
+	}
+	answers := stop()
+	if len(answers) == 0 {
+		e.Errorf("no answers while the seam advanced: the readers starved")
+	}
+	w.judge(answers)
+	i.stop()
+}
+
+// seamReaches waits until the batch layer's part of an answer includes all of at.
+func (i *instance) seamReaches(at coverage.Coverage) {
+	i.e.Helper()
+	for end := time.Now().Add(i.e.patience); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+		seam := i.ask(view.Query{View: view.RevenueByCountry, Last: 1}).a.Seam
+		if seam == nil {
+			i.e.Fatalf("an answer names no seam")
+		}
+		if seam.AtLeast(at) {
+			return
+		}
+	}
+	i.e.Fatalf("the seam did not reach %s within %v: %+v", at, i.e.patience, i.Status())
+}
+
 func headGoneBelow(e *env) {
 	w := ingested(e, 1)
-	if err := w.admin.Truncate(e.ctx, w.topics.Orders, 0, 2); err != nil {
-		e.Fatalf("truncate: %v", err)
+	for _, customers := range []bool{false, true} {
+		if err := w.admin.Truncate(e.ctx, w.inputTopic(customers), 0, 1); err != nil {
+			e.Fatalf("truncate: %v", err)
+		}
 	}
 	i := w.start(nil)
 	w.grow(30)

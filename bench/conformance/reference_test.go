@@ -119,6 +119,11 @@ func (r *reference) Run(ctx context.Context) error {
 		g.Go(func() error { return r.follow(ctx, r.c.Topics.Customers, p, r.state.At.Customers[p]) })
 	}
 	g.Go(func() error { return r.switchRules(ctx) })
+	if r.bug != "overlook added partitions" {
+		g.Go(func() error {
+			return eventlog.WatchPartitions(ctx, r.c.Log, r.c.Topics, len(r.state.At.Orders), r.c.PartitionCheck, r.c.Logger)
+		})
+	}
 	err = g.Wait()
 	if errors.Is(err, context.Canceled) {
 		return nil
@@ -163,10 +168,15 @@ func (r *reference) deadLetter(ctx context.Context, d *event.Decoder, topic stri
 	if err != nil {
 		return err
 	}
-	return r.c.Log.Append(ctx, r.c.Topics.DLQ, eventlog.Record{Key: whole.Key, Value: whole.Value, Headers: []eventlog.Header{
+	letter := eventlog.Record{Key: whole.Key, Value: whole.Value, Headers: []eventlog.Header{
 		{Key: "source-topic", Value: []byte(topic)}, {Key: "source-partition", Value: strconv.AppendInt(nil, int64(p), 10)},
 		{Key: "source-offset", Value: strconv.AppendInt(nil, record.Offset, 10)}, {Key: "error", Value: []byte(reason.Error())},
-	}})
+	}}
+	letters := []eventlog.Record{letter}
+	if r.bug == "letter poison twice" {
+		letters = append(letters, letter)
+	}
+	return r.c.Log.Append(ctx, r.c.Topics.DLQ, letters...)
 }
 
 func (r *reference) take(topic string, p int, records []eventlog.Record) error {

@@ -78,6 +78,10 @@ func (c Coverage) Equal(o Coverage) bool {
 // Sum is the number of records included over both topics of a log that starts at offset 0.
 func (c Coverage) Sum() int64 { return c.Orders.Sum() + c.Customers.Sum() }
 
+// Missing is the number of records of o that c does not include. Being ahead in
+// one partition does not make up for being behind in another.
+func (c Coverage) Missing(o Coverage) int64 { return Max(c, o).Sum() - c.Sum() }
+
 // Min returns the greatest coverage that both include. Both have the same shape.
 func Min(a, b Coverage) Coverage {
 	least := func(x, y int64) int64 { return min(x, y) }

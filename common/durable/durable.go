@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"os"
 	"path/filepath"
 )
@@ -79,6 +80,40 @@ func Replace(path string, content []byte) (err error) {
 		return err
 	}
 	return SyncDir(dir)
+}
+
+// SyncFile puts a file that another writer made on disk and returns the CRC-32C
+// of its content.
+func SyncFile(path string) (uint32, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	sum, err := sumOf(f)
+	return sum, errors.Join(err, f.Sync(), f.Close())
+}
+
+// CheckFile compares a file with the sum that SyncFile gave. A missing, torn or
+// damaged one gives *Damaged with what to do.
+func CheckFile(path string, sum uint32, whatToDo string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return &Damaged{path, "cannot be read (" + err.Error() + "): " + whatToDo}
+	}
+	got, err := sumOf(f)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return &Damaged{path, "cannot be read (" + err.Error() + "): " + whatToDo}
+	}
+	if got != sum {
+		return &Damaged{path, "is torn or damaged (its checksum differs): " + whatToDo}
+	}
+	return nil
+}
+
+func sumOf(r io.Reader) (uint32, error) {
+	h := crc32.New(castagnoli)
+	_, err := io.Copy(h, r)
+	return h.Sum32(), err
 }
 
 // SyncDir makes creations, renames and removals in dir durable.

@@ -66,6 +66,8 @@ type Admin interface {
 	Create(ctx context.Context, partitions int, topics ...string) error
 	// Truncate removes the records below offset, as retention would.
 	Truncate(ctx context.Context, topic string, partition int, offset int64) error
+	// AddPartitions gives a topic more partitions, n in all, as an operator might.
+	AddPartitions(ctx context.Context, topic string, n int) error
 	// Delete removes topics.
 	Delete(ctx context.Context, topics ...string) error
 }

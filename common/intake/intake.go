@@ -21,9 +21,9 @@ type Source struct {
 	Topics    eventlog.Topics
 	Partition int
 	Faults    *fault.Set
-	// SilentBelow leaves the dead-letter queue alone for records below this offset:
-	// a replay goes over what was read, and dead-lettered, before.
-	SilentBelow int64
+	// OrderLetters and CustomerLetters are shared with others that read the same
+	// partition, so that each unusable record gets one letter; nil: there are none.
+	OrderLetters, CustomerLetters *Letters
 	// Chunk bounds the records of one batch, so that a replay leaves room for others; 0: as they come.
 	Chunk int
 }
@@ -69,7 +69,7 @@ func (s Source) FollowOrders(ctx context.Context, from int64, take func(Orders) 
 			batch.Records = append(batch.Records, OrderRecord{Offset: r.Offset, Value: r.Value})
 			in := &batch.Records[len(batch.Records)-1]
 			var err error
-			if in.Unusable, err = s.verdict(ctx, s.Topics.Orders, r, d.Order(r.Value, &in.Line)); err != nil {
+			if in.Unusable, err = s.verdict(ctx, s.Topics.Orders, s.OrderLetters, r, d.Order(r.Value, &in.Line)); err != nil {
 				return err
 			}
 		}
@@ -89,7 +89,7 @@ func (s Source) FollowCustomers(ctx context.Context, from int64, take func(Custo
 			batch.Records = append(batch.Records, CustomerRecord{Offset: r.Offset, Value: r.Value})
 			in := &batch.Records[len(batch.Records)-1]
 			var err error
-			if in.Unusable, err = s.verdict(ctx, s.Topics.Customers, r, d.Profile(r.Value, &in.Change)); err != nil {
+			if in.Unusable, err = s.verdict(ctx, s.Topics.Customers, s.CustomerLetters, r, d.Profile(r.Value, &in.Change)); err != nil {
 				return err
 			}
 		}
@@ -125,7 +125,7 @@ func (s Source) follow(ctx context.Context, topic string, from int64, take func(
 
 // verdict turns the decoder's error into the reason, with the record in the
 // dead-letter queue by then.
-func (s Source) verdict(ctx context.Context, topic string, r *eventlog.Record, err error) (string, error) {
+func (s Source) verdict(ctx context.Context, topic string, letters *Letters, r *eventlog.Record, err error) (string, error) {
 	if err == nil {
 		return "", nil
 	}
@@ -137,14 +137,18 @@ func (s Source) verdict(ctx context.Context, topic string, r *eventlog.Record, e
 	case errors.As(err, &unusable):
 		reason = unusable.Reason
 	}
-	if r.Offset < s.SilentBelow {
-		return reason, nil
-	}
+	return reason, letters.once(r.Offset, func() error { return s.letter(ctx, topic, r.Offset, reason) })
+}
+
+// letter writes one record to the dead-letter queue.
+func (s Source) letter(ctx context.Context, topic string, offset int64, reason string) error {
+	ctx, done := finishing(ctx)
+	defer done()
 	if err := s.Faults.Point(BeforeDeadLetter); err != nil {
-		return "", err
+		return err
 	}
-	if err := eventlog.DeadLetter(ctx, s.Log, s.Topics, topic, s.Partition, r.Offset, reason); err != nil {
-		return "", err
+	if err := eventlog.DeadLetter(ctx, s.Log, s.Topics, topic, s.Partition, offset, reason); err != nil {
+		return err
 	}
-	return reason, s.Faults.Point(AfterDeadLetter)
+	return s.Faults.Point(AfterDeadLetter)
 }

@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -133,29 +131,12 @@ func (s *Master) checkSpans() error {
 func (s *Master) checkFiles() error {
 	for _, g := range s.m.Segments {
 		for i, path := range s.files(g.Name) {
-			sum, err := checksum(path)
-			if err != nil {
-				return &durable.Damaged{Path: path, Reason: "is named by the manifest and cannot be read (" + err.Error() + "): remove the data directory to build the state anew from the log"}
-			}
-			if sum != g.Sums[i] {
-				return &durable.Damaged{Path: path, Reason: "is torn or damaged (its checksum differs from the manifest's): remove the data directory to build the state anew from the log"}
+			if err := durable.CheckFile(path, g.Sums[i], "remove the data directory to build the state anew from the log"); err != nil {
+				return err
 			}
 		}
 	}
 	return nil
-}
-
-func checksum(path string) (uint32, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return 0, err
-	}
-	defer f.Close()
-	h := crc32.New(crc32.MakeTable(crc32.Castagnoli))
-	if _, err := io.Copy(h, f); err != nil {
-		return 0, err
-	}
-	return h.Sum32(), nil
 }
 
 // removeStrays removes Parquet files that the manifest does not name.
@@ -230,23 +211,12 @@ func (s *Master) copy(ctx context.Context, g *Segment, lines, changes string) er
 		if err := s.db.Do(ctx, "write "+path, fmt.Sprintf(`COPY (SELECT * FROM %s ORDER BY partition, "offset") TO %s (FORMAT parquet, COMPRESSION zstd)`, from, duck.Quote(path))); err != nil {
 			return err
 		}
-		if err := sync(path); err != nil {
-			return err
-		}
 		var err error
-		if g.Sums[i], err = checksum(path); err != nil {
-			return fmt.Errorf("sum %s: %w", path, err)
+		if g.Sums[i], err = durable.SyncFile(path); err != nil {
+			return fmt.Errorf("sync %s: %w", path, err)
 		}
 	}
 	return durable.SyncDir(s.dir)
-}
-
-func sync(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return fmt.Errorf("sync a segment: %w", err)
-	}
-	return errors.Join(f.Sync(), f.Close())
 }
 
 // Commit adds a segment to the manifest, durably, with the unusable records that

@@ -131,6 +131,22 @@ func (l *Log) Truncate(ctx context.Context, topic string, partition int, offset 
 	return nil
 }
 
+// AddPartitions implements eventlog.Admin.
+func (l *Log) AddPartitions(ctx context.Context, topic string, n int) error {
+	answers, err := l.admin.UpdatePartitions(ctx, n, topic)
+	if err == nil {
+		err = answers.Error()
+	}
+	switch {
+	case errors.Is(err, kerr.UnknownTopicOrPartition):
+		return fmt.Errorf("add partitions to %s: %w", topic, eventlog.ErrUnknownTopic)
+	case err != nil:
+		return l.orClosed(fmt.Errorf("add partitions to %s: %w", topic, err))
+	}
+	l.forget([]string{topic})
+	return l.awaitLeaders(ctx, n, []string{topic})
+}
+
 // Delete implements eventlog.Admin.
 func (l *Log) Delete(ctx context.Context, topics ...string) error {
 	answers, err := l.admin.DeleteTopics(ctx, topics...)

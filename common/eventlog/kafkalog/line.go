@@ -99,7 +99,7 @@ func (l *Log) lineTo(kept map[place]*line, at place) *line {
 	return n
 }
 
-// forget drops what is kept of topics that are gone.
+// forget drops what is kept of topics that are gone or have changed.
 func (l *Log) forget(topics []string) {
 	l.mu.Lock()
 	var gone []*line

@@ -40,6 +40,7 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 		{"many cursors and writers at once", atOnce},
 		{"positions outside the log", outside},
 		{"partitions that are not there", noPartition},
+		{"partitions that are added", addedPartitions},
 		{"a head that is removed", headRemoved},
 		{"everything removed", allRemoved},
 		{"a topic that is cut", cut},

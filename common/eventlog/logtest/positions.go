@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -215,6 +216,36 @@ func contents(t *testing.T, b Backend) {
 	}
 }
 
+// addedPartitions leaves what was written where it is, and sends what follows to
+// the partition of its key among all.
+func addedPartitions(t *testing.T, b Backend) {
+	name := Topic(t, b, 1)
+	fill(t, b, name, 0, 10)
+	if err := b.AddPartitions(ctx(t), name, 3); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := b.Partitions(ctx(t), name); n != 3 || err != nil {
+		t.Fatalf("%d partitions, %v; want 3", n, err)
+	}
+	EveryOffset(t, b, name, 10)
+	want := []int64{10, 0, 0}
+	for i := range 30 {
+		key := fmt.Appendf(nil, "%d", i)
+		if err := b.Append(ctx(t), name, eventlog.Record{Key: key, Value: []byte("v")}); err != nil {
+			t.Fatal(err)
+		}
+		want[eventlog.Partition(key, 3)]++
+	}
+	for p, n := range want {
+		if _, end, err := b.Bounds(ctx(t), name, p); err != nil || end != n {
+			t.Errorf("partition %d ends at %d, %v; want %d", p, end, err, n)
+		}
+	}
+	if err := b.AddPartitions(ctx(t), name, 2); err == nil {
+		t.Error("3 partitions became 2")
+	}
+}
+
 func unknown(t *testing.T, b Backend) {
 	const none = "logtest-none"
 	for what, call := range map[string]func() error{
@@ -224,6 +255,8 @@ func unknown(t *testing.T, b Backend) {
 		"Fetch":      func() error { _, err := b.Fetch(ctx(t), none, 0, 0); return err },
 		"Append":     func() error { return b.Append(ctx(t), none, Records(0, 1)...) },
 		"Delete":     func() error { return b.Delete(ctx(t), none) },
+
+		"AddPartitions": func() error { return b.AddPartitions(ctx(t), none, 2) },
 	} {
 		if err := call(); !errors.Is(err, eventlog.ErrUnknownTopic) {
 			t.Errorf("%s of an unknown topic: %v", what, err)

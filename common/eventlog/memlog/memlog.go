@@ -72,13 +72,25 @@ func (l *Log) Delete(_ context.Context, topics ...string) error {
 	return nil
 }
 
-// AddPartitions gives a topic more partitions, as an operator might.
-func (l *Log) AddPartitions(topic string, n int) {
+// AddPartitions implements eventlog.Admin.
+func (l *Log) AddPartitions(_ context.Context, topic string, n int) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for len(l.topics[topic]) < n {
-		l.topics[topic] = append(l.topics[topic], &partition{grown: make(chan struct{})})
+	if l.closed {
+		return eventlog.ErrClosed
 	}
+	ps, ok := l.topics[topic]
+	switch {
+	case !ok:
+		return fmt.Errorf("add partitions to %s: %w", topic, eventlog.ErrUnknownTopic)
+	case n <= len(ps):
+		return fmt.Errorf("add partitions to %s: it has %d already, %d were asked for", topic, len(ps), n)
+	}
+	for len(ps) < n {
+		ps = append(ps, &partition{grown: make(chan struct{})})
+	}
+	l.topics[topic] = ps
+	return nil
 }
 
 // Truncate implements eventlog.Admin.
