@@ -78,6 +78,7 @@ type Lambda struct {
 	layer     architecture.BatchStatus
 	reprocess *architecture.Progress
 	requested time.Time
+	ended     bool          // Run is over
 	wake      chan struct{} // a batch is due before its time
 	crashed   chan error    // a crash point passed outside Run
 }
@@ -176,7 +177,11 @@ func (l *Lambda) replaySegments(ctx context.Context, seam coverage.Coverage) err
 	return nil
 }
 
+// close ends all writing, also by those who ask from outside Run.
 func (l *Lambda) close() error {
+	l.mu.Lock()
+	l.ended = true
+	l.mu.Unlock()
 	var errs []error
 	if l.db != nil {
 		errs = append(errs, l.db.Close())
@@ -189,7 +194,7 @@ func (l *Lambda) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, l.close()) }()
 	found, err := eventlog.Inputs(ctx, l.c.Log, l.c.Topics)
 	if err != nil {
-		return err
+		return architecture.UnlessStopped(ctx, err)
 	}
 	if err := found.Verify(l.c.Topics, l.vector); err != nil {
 		return err
@@ -337,6 +342,8 @@ func (l *Lambda) Reprocess(_ context.Context, rules view.Rules) (architecture.Ou
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
+	case l.ended:
+		return 0, architecture.ErrEnded
 	case l.pointer.Want != 0:
 		return architecture.Busy, nil
 	case l.pointer.Rules == rules:
