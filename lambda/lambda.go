@@ -79,6 +79,7 @@ type Lambda struct {
 	reprocess *architecture.Progress
 	requested time.Time
 	ended     bool          // Run is over
+	preempt   func()        // gives up the batch that runs
 	wake      chan struct{} // a batch is due before its time
 	crashed   chan error    // a crash point passed outside Run
 }
@@ -97,7 +98,7 @@ func Open(ctx context.Context, c architecture.Config) (*Lambda, error) {
 		return nil, err
 	}
 	l := &Lambda{c: c, dir: dir, announcer: coverage.NewAnnouncer(), backlog: newBacklog(defaultLimits),
-		segmentDue: make(chan struct{}, 1), wake: make(chan struct{}, 1), crashed: make(chan error, 1)}
+		segmentDue: make(chan struct{}, 1), preempt: func() {}, wake: make(chan struct{}, 1), crashed: make(chan error, 1)}
 	if err := l.recover(ctx); err != nil {
 		return nil, errors.Join(err, l.close())
 	}
@@ -367,6 +368,7 @@ func (l *Lambda) Reprocess(_ context.Context, rules view.Rules) (architecture.Ou
 func (l *Lambda) beginReprocess(rules view.Rules) {
 	l.requested = time.Now()
 	l.reprocess = &architecture.Progress{Rules: rules, Running: true}
+	l.preempt()
 	raise(l.wake)
 }
 

@@ -178,6 +178,7 @@ type Status struct {
 // BatchStatus reports Lambda's batch layer.
 type BatchStatus struct {
 	Runs            int64   `json:"runs"`
+	Preempted       int64   `json:"preempted"` // given up for a reprocess
 	LastSeconds     float64 `json:"last_seconds"`
 	IntervalSeconds float64 `json:"interval_seconds"` // achieved, between the last two starts
 }

@@ -109,6 +109,7 @@ func statusMetrics() []metric {
 			return float64(*s.BrokerReadBytes), true
 		}},
 		batch("batch_runs_total", "Runs of the batch layer.", prometheus.CounterValue, func(b *architecture.BatchStatus) float64 { return float64(b.Runs) }),
+		batch("batch_preempted_total", "Runs of the batch layer that were given up for a reprocess.", prometheus.CounterValue, func(b *architecture.BatchStatus) float64 { return float64(b.Preempted) }),
 		batch("batch_duration_seconds", "Last run of the batch layer.", prometheus.GaugeValue, func(b *architecture.BatchStatus) float64 { return b.LastSeconds }),
 		batch("batch_interval_seconds", "Time between the last two starts of the batch layer.", prometheus.GaugeValue, func(b *architecture.BatchStatus) float64 { return b.IntervalSeconds }),
 		reprocess("reprocess_running", "1 while a reprocess runs.", func(p *architecture.Progress) float64 { return float64(truth(p.Running)) }),
