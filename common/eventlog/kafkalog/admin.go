@@ -26,14 +26,14 @@ func (l *Log) describe(ctx context.Context, topic string) (kadm.BrokerDetails, k
 		return nil, kadm.TopicDetail{}, eventlog.ErrClosed
 	}
 	if err != nil {
-		return nil, kadm.TopicDetail{}, fmt.Errorf("metadata of %s: %w", topic, err)
+		return nil, kadm.TopicDetail{}, fmt.Errorf("metadata of %s: %w", topic, l.config.denial(err, "DESCRIBE", topic))
 	}
 	d := m.Topics[topic]
 	switch {
 	case errors.Is(d.Err, kerr.UnknownTopicOrPartition), d.Err == nil && len(d.Partitions) == 0:
 		return nil, kadm.TopicDetail{}, fmt.Errorf("topic %s: %w", topic, eventlog.ErrUnknownTopic)
 	case d.Err != nil:
-		return nil, kadm.TopicDetail{}, fmt.Errorf("metadata of %s: %w", topic, d.Err)
+		return nil, kadm.TopicDetail{}, fmt.Errorf("metadata of %s: %w", topic, l.config.denial(d.Err, "DESCRIBE", topic))
 	}
 	return m.Brokers, d, nil
 }
@@ -44,7 +44,7 @@ func (l *Log) Bounds(ctx context.Context, topic string, partition int) (start, e
 		for began := time.Now(); ; {
 			o, err := lookup(ctx, list, topic, partition)
 			if err == nil || !kerr.IsRetriable(err) || errors.Is(err, kerr.UnknownTopicOrPartition) || time.Since(began) > giveUpAsking {
-				return o, l.orClosed(err)
+				return o, l.orClosed(l.config.denial(err, "DESCRIBE", topic))
 			}
 			if err := pause(ctx, backoff); err != nil { // a leader that has just moved
 				return 0, err
@@ -159,7 +159,7 @@ func (l *Log) Delete(ctx context.Context, topics ...string) error {
 			return fmt.Errorf("delete topic %s: %w", a.Topic, eventlog.ErrUnknownTopic)
 		}
 		if a.Err != nil {
-			return fmt.Errorf("delete topic %s: %w", a.Topic, a.Err)
+			return fmt.Errorf("delete topic %s: %w", a.Topic, l.config.denial(a.Err, "DELETE", a.Topic))
 		}
 	}
 	return nil

@@ -5,12 +5,12 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/sasl"
 	"github.com/segmentio/kafka-go/sasl/plain"
 	"github.com/segmentio/kafka-go/sasl/scram"
@@ -49,12 +49,14 @@ const (
 
 // Log implements eventlog.Log and eventlog.Admin on a Kafka cluster.
 type Log struct {
-	dialer   *kafka.Dialer
-	received *atomic.Int64 // bytes that came over the dialer's connections
-	client   *kgo.Client
-	admin    *kadm.Client
-	life     context.Context // ends with Close
-	end      context.CancelFunc
+	config    Config
+	mechanism sasl.Mechanism // of kafka-go; nil: no SASL
+	connect   func(ctx context.Context, network, address string) (net.Conn, error)
+	received  *atomic.Int64 // bytes that came over the connections made by connect
+	client    *kgo.Client
+	admin     *kadm.Client
+	life      context.Context // ends with Close
+	end       context.CancelFunc
 
 	mu       sync.Mutex
 	widths   map[string]int // partitions of the topics written to
@@ -68,7 +70,8 @@ type place struct {
 	partition int
 }
 
-// Open connects to a cluster and fails if no broker answers within ten seconds.
+// Open connects to a cluster and fails if no broker answers within ten seconds,
+// or as soon as one refuses to be talked to like this.
 func Open(ctx context.Context, c Config) (*Log, error) {
 	if len(c.Bootstrap) == 0 {
 		return nil, errors.New("no Kafka broker is named: give at least one address as HOST:PORT")
@@ -91,14 +94,16 @@ func Open(ctx context.Context, c Config) (*Log, error) {
 	admin := kadm.NewClient(client)
 	if _, err := admin.BrokerMetadata(answer); err != nil {
 		client.Close()
-		return nil, fmt.Errorf("no Kafka broker answers at %s: %w", strings.Join(c.Bootstrap, ","), err)
+		return nil, c.unreachable(answer, err)
 	}
 	life, end := context.WithCancel(context.Background())
 	received := new(atomic.Int64)
 	return &Log{
-		dialer:   &kafka.Dialer{ClientID: "archbench", Timeout: dialTimeout, DialFunc: dialCounting(received), TLS: c.TLS, SASLMechanism: mechanism},
-		received: received,
-		client:   client, admin: admin, life: life, end: end,
+		config:    c,
+		mechanism: mechanism,
+		connect:   dialCounting(received, c.TLS),
+		received:  received,
+		client:    client, admin: admin, life: life, end: end,
 		widths: map[string]int{}, writers: map[place]*line{}, fetchers: map[place]*line{}, cursors: map[*cursor]struct{}{},
 	}, nil
 }

@@ -269,6 +269,7 @@ func TestRefusals(t *testing.T) {
 func TestSASL(t *testing.T) {
 	for _, mechanism := range []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"} {
 		t.Run(mechanism, func(t *testing.T) {
+			t.Parallel()
 			c := cluster(t, 1, kfake.EnableSASL(), kfake.Superuser(mechanism, "user", "secret"))
 			config := kafkalog.Config{Bootstrap: c.ListenAddrs(), Mechanism: mechanism, User: "user", Password: "secret"}
 			l, err := kafkalog.Open(t.Context(), config)

@@ -77,7 +77,7 @@ func (l *Log) write(ctx context.Context, at place, messages []kafka.Message) err
 			_, err := conn.WriteMessages(messages[:n]...)
 			return err
 		}); err != nil {
-			return fmt.Errorf("write to %s partition %d: %w", at.topic, at.partition, err)
+			return fmt.Errorf("write to %s partition %d: %w", at.topic, at.partition, l.config.denial(err, "WRITE", at.topic))
 		}
 		messages = messages[n:]
 	}

@@ -24,7 +24,13 @@ func Run(t *testing.T, bootstrap []string) {
 // Open opens a log that ends with the test.
 func Open(t testing.TB, bootstrap []string) *kafkalog.Log {
 	t.Helper()
-	l, err := kafkalog.Open(t.Context(), kafkalog.Config{Bootstrap: bootstrap})
+	return OpenWith(t, kafkalog.Config{Bootstrap: bootstrap})
+}
+
+// OpenWith opens a log that ends with the test.
+func OpenWith(t testing.TB, c kafkalog.Config) *kafkalog.Log {
+	t.Helper()
+	l, err := kafkalog.Open(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
