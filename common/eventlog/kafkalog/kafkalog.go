@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/sasl"
 	"github.com/segmentio/kafka-go/sasl/plain"
 	"github.com/segmentio/kafka-go/sasl/scram"
@@ -28,6 +29,11 @@ type Config struct {
 	TLS       *tls.Config // nil: plaintext
 	// Mechanism is PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; empty: no SASL.
 	Mechanism, User, Password string
+	// Compression is what Append compresses with, one of Compressions; empty: none.
+	// Reading takes them all.
+	Compression string
+	// Retention is the least time for which topics keep records; 0: for ever.
+	Retention time.Duration
 }
 
 const (
@@ -50,7 +56,8 @@ const (
 // Log implements eventlog.Log and eventlog.Admin on a Kafka cluster.
 type Log struct {
 	config    Config
-	mechanism sasl.Mechanism // of kafka-go; nil: no SASL
+	mechanism sasl.Mechanism         // of kafka-go; nil: no SASL
+	codec     kafka.CompressionCodec // nil: none
 	connect   func(ctx context.Context, network, address string) (net.Conn, error)
 	received  *atomic.Int64 // bytes that came over the connections made by connect
 	client    *kgo.Client
@@ -80,6 +87,10 @@ func Open(ctx context.Context, c Config) (*Log, error) {
 	if err != nil {
 		return nil, err
 	}
+	codec, err := codecOf(c.Compression)
+	if err != nil {
+		return nil, err
+	}
 	options = append(options, kgo.SeedBrokers(c.Bootstrap...), kgo.DialTimeout(dialTimeout), kgo.MetadataMinAge(metadataAge),
 		kgo.RetryTimeout(giveUpAsking), kgo.RequestRetries(int(giveUpAsking/backoff)), kgo.RetryBackoffFn(func(int) time.Duration { return backoff }))
 	if c.TLS != nil {
@@ -101,6 +112,7 @@ func Open(ctx context.Context, c Config) (*Log, error) {
 	return &Log{
 		config:    c,
 		mechanism: mechanism,
+		codec:     codec,
 		connect:   dialCounting(received, c.TLS),
 		received:  received,
 		client:    client, admin: admin, life: life, end: end,

@@ -255,9 +255,10 @@ func TestTopicsAreKeptForEver(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	for says, c := range map[string]kafkalog.Config{
-		"no Kafka broker is named":                 {},
-		"unknown SASL mechanism \"KERBEROS\"":      {Bootstrap: []string{"127.0.0.1:1"}, Mechanism: "KERBEROS"},
-		"no Kafka broker answers at 127.0.0.1:1: ": {Bootstrap: []string{"127.0.0.1:1"}},
+		"no Kafka broker is named":                       {},
+		"unknown compression \"brotli\": it may be none": {Bootstrap: []string{"127.0.0.1:1"}, Compression: "brotli"},
+		"unknown SASL mechanism \"KERBEROS\"":            {Bootstrap: []string{"127.0.0.1:1"}, Mechanism: "KERBEROS"},
+		"no Kafka broker answers at 127.0.0.1:1: ":       {Bootstrap: []string{"127.0.0.1:1"}},
 	} {
 		if _, err := kafkalog.Open(t.Context(), c); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%+v: %v, want %q", c, err, says)
