@@ -77,25 +77,6 @@ func lookup(ctx context.Context, list func(context.Context, ...string) (kadm.Lis
 	return o.Offset, nil
 }
 
-// Create implements eventlog.Admin.
-func (l *Log) Create(ctx context.Context, partitions int, topics ...string) error {
-	unlimited, remove := "-1", "delete"
-	configs := map[string]*string{"retention.ms": &unlimited, "retention.bytes": &unlimited, "cleanup.policy": &remove}
-	answers, err := l.admin.CreateTopics(ctx, int32(partitions), -1, configs, topics...)
-	if err != nil {
-		return l.orClosed(fmt.Errorf("create topics: %w", err))
-	}
-	for _, a := range answers.Sorted() {
-		switch {
-		case errors.Is(a.Err, kerr.TopicAlreadyExists):
-			return fmt.Errorf("create topic %s: %w", a.Topic, eventlog.ErrTopicExists)
-		case a.Err != nil:
-			return fmt.Errorf("create topic %s: %w %s", a.Topic, a.Err, a.ErrMessage)
-		}
-	}
-	return l.awaitLeaders(ctx, partitions, topics)
-}
-
 // awaitLeaders returns when every partition can be written: a cluster answers
 // before it has spread the news.
 func (l *Log) awaitLeaders(ctx context.Context, partitions int, topics []string) error {
