@@ -115,7 +115,7 @@ func plan(o *options, progress io.Writer) (scenario.Plan, error) {
 	}
 	p := scenario.Plan{
 		Suite: o.text("suite"), Scenarios: o.list("scenario"), Architectures: o.list("arch"),
-		Broker: b, Kafka: b.Client,
+		Broker: b, Kafka: b.Client, Topics: o.text("topics"),
 		Partitions: int(o.integer("partitions")), Params: o.params(), Policy: architecture.Policy(o.text("policy")), Guarantee: architecture.Guarantee(o.text("guarantee")),
 		Workload: o.text("workload.source"), WorkloadPath: o.text("workload.path"), Disturb: o.disturbances(), Rate: o.number("rate"), Duration: o.duration("duration"), Events: o.integer("events"),
 		History: o.integer("history"), Trigger: o.duration("trigger"), BatchInterval: o.duration("batch_interval"), ReadsPerS: o.number("reads"),

@@ -27,7 +27,7 @@ import (
 type Config struct {
 	Bootstrap []string
 	TLS       *tls.Config // nil: plaintext
-	// Mechanism is PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; empty: no SASL.
+	// Mechanism is one of Mechanisms; empty: no SASL.
 	Mechanism, User, Password string
 	// Compression is what Append compresses with, one of Compressions; empty: none.
 	// Reading takes them all.
@@ -120,8 +120,11 @@ func Open(ctx context.Context, c Config) (*Log, error) {
 	}, nil
 }
 
+// Mechanisms are the SASL mechanisms by which a user can log in.
+func Mechanisms() []string { return []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"} }
+
 func (c Config) sasl() (sasl.Mechanism, []kgo.Opt, error) {
-	switch strings.ToUpper(c.Mechanism) {
+	switch c.Mechanism {
 	case "":
 		return nil, nil, nil
 	case "PLAIN":
@@ -133,7 +136,7 @@ func (c Config) sasl() (sasl.Mechanism, []kgo.Opt, error) {
 		m, err := scram.Mechanism(scram.SHA512, c.User, c.Password)
 		return m, []kgo.Opt{kgo.SASL(kgoscram.Auth{User: c.User, Pass: c.Password}.AsSha512Mechanism())}, err
 	}
-	return nil, nil, fmt.Errorf("unknown SASL mechanism %q: it may be PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", c.Mechanism)
+	return nil, nil, fmt.Errorf("unknown SASL mechanism %q: it may be %s", c.Mechanism, strings.Join(Mechanisms(), ", "))
 }
 
 // Close implements eventlog.Log. Cursors that wait and writes under way end with ErrClosed.

@@ -14,13 +14,16 @@ import (
 // maxWrite bounds one write, below the 1 MB that brokers accept by default.
 const maxWrite = 800 << 10
 
+// Uncompressed is the compression that is none.
+const Uncompressed = "none"
+
 // Compressions are what Append can compress with.
-func Compressions() []string { return []string{"none", "gzip", "snappy", "lz4", "zstd"} }
+func Compressions() []string { return []string{Uncompressed, "gzip", "snappy", "lz4", "zstd"} }
 
 // codecOf finds the codec of one of Compressions.
 func codecOf(name string) (kafka.CompressionCodec, error) {
 	switch name {
-	case "", "none":
+	case "", Uncompressed:
 		return nil, nil
 	case "gzip":
 		return kafka.Gzip.Codec(), nil
