@@ -154,6 +154,14 @@ func (s setting) variable() string {
 	return "ARCHBENCH_" + strings.ToUpper(strings.ReplaceAll(s.key, ".", "_"))
 }
 
+// elsewhere is where else than in a file a setting may be given.
+func (s setting) elsewhere() []string {
+	if s.flag == "" {
+		return []string{s.variable()}
+	}
+	return []string{"--" + s.flag, s.variable()}
+}
+
 // isOtherVariable reports whether a variable begins with ARCHBENCH_ and is no setting.
 func isOtherVariable(name string) bool {
 	others := []string{serving.TokenVariable, passwordVariable, "ARCHBENCH_REQUIRE", "ARCHBENCH_KAFKA_HOME"}

@@ -120,6 +120,29 @@ func TestConfigFileIsReadBack(t *testing.T) {
 	}
 }
 
+// TestCommittedConfiguration holds that archbench.yaml in the repository says what
+// the definitions say, and nothing else.
+func TestCommittedConfiguration(t *testing.T) {
+	path := filepath.Join("..", "..", "archbench.yaml")
+	committed, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := configFile(func(key string) string { s, _ := find(key); return s.value })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(string(want), string(committed)); d != "" {
+		t.Errorf("run make config; the file differs: %s", d)
+	}
+	o := loaded(t, "--config", path)
+	for _, s := range settings() {
+		if o.text(s.key) != s.value || o.source(s) != path {
+			t.Errorf("%s is %q from %s, want its default %q", s.key, o.text(s.key), o.source(s), s.value)
+		}
+	}
+}
+
 // TestKafkaSettings holds that what a cluster is told comes from its settings,
 // and the password from the environment or a file.
 func TestKafkaSettings(t *testing.T) {
