@@ -108,6 +108,7 @@ func (f fixed) withDefaults() fixed {
 
 // ProcessConfig is what a serve process is configured with.
 type ProcessConfig struct {
+	Run           string // its id
 	Bootstrap     []string
 	Topics        string // prefix
 	DataDir       string

@@ -166,7 +166,7 @@ func (r *run) setUp(ctx context.Context) error {
 		r.say("these figures are not Kafka's")
 	}
 	config := r.Kafka
-	config.Bootstrap = r.broker.Bootstrap()
+	config.Bootstrap, config.ClientID = r.broker.Bootstrap(), "archbench-"+filepath.Base(r.Out)
 	if r.kafkalog, err = kafkalog.Open(ctx, config); err != nil {
 		return errors.Join(err, r.broker.Close(), host.Restrict(host.All(sets)))
 	}

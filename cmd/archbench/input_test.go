@@ -84,6 +84,7 @@ func TestBadCommandLines(t *testing.T) {
 		{with("--guarantee", "at-most-once"), []string{"guarantee at-most-once is not available"}},
 		{with("--set", "kafka.sasl=KERBEROS"), []string{`kafka.sasl is "KERBEROS"`, "PLAIN"}},
 		{with("--set", "kafka.compression=brotli"), []string{`kafka.compression is "brotli"`}},
+		{with("--set", "log_format=xml"), []string{`log_format is "xml"`, "text or json"}},
 		{with("--rules", "3"), []string{"unknown rules 3"}},
 		{with("--trigger", "0s"), []string{"trigger", "positive"}},
 		{with("--faults", "kappa.nowhere"), []string{`"kappa.nowhere"`, "known are"}},

@@ -23,7 +23,8 @@ type options struct {
 	command *cobra.Command
 	sets    []string
 	file    string
-	bound   error // of the definitions to flags and variables
+	bound   error  // of the definitions to flags and variables
+	runID   string // once it was asked for
 }
 
 // newOptions gives a command its flags: those of the keys named, --config and --set.

@@ -113,6 +113,8 @@ func settings() []setting {
 		{"listen", text, "127.0.0.1:0", "serve: address to listen at; one that is not the loopback's needs " + serving.TokenVariable, "listen"},
 		{"rules", integer, "1", "serve: rules to begin with in an empty data directory: 1 (every line) or 2 (merchandise only)", "rules"},
 		{"allow_control", boolean, "false", "serve: allow POST /v1/control (demonstrations)", "allow-control"},
+		{"run_id", text, "", "serve: the run that this process belongs to, in every line of its log; empty: one of its own", ""},
+		{"log_format", text, "text", "serve: form of the log, text or json", ""},
 		{"faults", text, "", "serve: planted crash points and bugs, such as kappa.after-commit=3,bug:count-duplicates", "faults"},
 		window("tumbling", d.Tumbling, "window of revenue_by_country"),
 		window("hop_size", d.HopSize, "window of rolling_revenue, a multiple of its slide"),

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -190,7 +191,7 @@ func TestProcessesGetTheRunsSettings(t *testing.T) {
 		t.Error("a secret stands in a file")
 	}
 	got := loaded(t, "--config", path)
-	c, err := serveConfig(got, pipelines()["kappa"], os.Stderr)
+	c, err := serveConfig(got, pipelines()["kappa"], slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

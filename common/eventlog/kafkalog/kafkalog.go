@@ -26,6 +26,7 @@ import (
 // Config says how to reach a cluster.
 type Config struct {
 	Bootstrap []string
+	ClientID  string      // by which brokers tell clients apart; empty: archbench
 	TLS       *tls.Config // nil: plaintext
 	// Mechanism is one of Mechanisms; empty: no SASL.
 	Mechanism, User, Password string
@@ -91,7 +92,10 @@ func Open(ctx context.Context, c Config) (*Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	options = append(options, kgo.SeedBrokers(c.Bootstrap...), kgo.DialTimeout(dialTimeout), kgo.MetadataMinAge(metadataAge),
+	if c.ClientID == "" {
+		c.ClientID = "archbench"
+	}
+	options = append(options, kgo.ClientID(c.ClientID), kgo.SeedBrokers(c.Bootstrap...), kgo.DialTimeout(dialTimeout), kgo.MetadataMinAge(metadataAge),
 		kgo.RetryTimeout(giveUpAsking), kgo.RequestRetries(int(giveUpAsking/backoff)), kgo.RetryBackoffFn(func(int) time.Duration { return backoff }))
 	if c.TLS != nil {
 		options = append(options, kgo.DialTLSConfig(c.TLS))

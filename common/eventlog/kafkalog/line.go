@@ -54,7 +54,7 @@ func (l *Log) dial(ctx context.Context, p kafka.Partition) (*kafka.Conn, error) 
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	inTime := func() bool { return true }
-	dialer := kafka.Dialer{ClientID: "archbench", SASLMechanism: l.mechanism, DialFunc: func(_ context.Context, network, address string) (net.Conn, error) {
+	dialer := kafka.Dialer{ClientID: l.config.ClientID, SASLMechanism: l.mechanism, DialFunc: func(_ context.Context, network, address string) (net.Conn, error) {
 		conn, err := l.connect(ctx, network, address)
 		if err == nil {
 			inTime = context.AfterFunc(ctx, func() { conn.Close() })
