@@ -69,6 +69,7 @@ type Kappa struct {
 	last       *architecture.Progress
 	requested  chan struct{} // tells Run that a replay was asked for
 	end        coverage.Coverage
+	ended      bool // Run is over; the store is closed
 	readyAt    coverage.Coverage
 	ready      bool
 	broken     error      // of a commit
@@ -159,7 +160,11 @@ func (k *Kappa) dropOthers() error {
 	return b.Commit()
 }
 
+// close ends all writing, also by those who ask from outside Run.
 func (k *Kappa) close() error {
+	k.mu.Lock()
+	k.ended = true
+	k.mu.Unlock()
 	var errs []error
 	if k.store != nil {
 		errs = append(errs, k.store.Close())
@@ -172,7 +177,7 @@ func (k *Kappa) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, k.close()) }()
 	bounds, err := eventlog.Inputs(ctx, k.c.Log, k.c.Topics)
 	if err != nil {
-		return err
+		return architecture.UnlessStopped(ctx, err)
 	}
 	served := k.served.Load()
 	if err := bounds.Verify(k.c.Topics, served.position()); err != nil {

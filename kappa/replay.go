@@ -35,6 +35,8 @@ func (k *Kappa) Reprocess(ctx context.Context, rules view.Rules) (architecture.O
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	switch {
+	case k.ended:
+		return 0, architecture.ErrEnded
 	case k.replay != nil:
 		return architecture.Busy, nil
 	case k.roles.Served.Rules == rules:

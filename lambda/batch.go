@@ -17,6 +17,7 @@ import (
 	"archbench/common/coverage"
 	"archbench/common/duck"
 	"archbench/common/durable"
+	"archbench/common/fault"
 	"archbench/common/stream"
 	"archbench/common/view"
 )
@@ -158,7 +159,8 @@ func columns(s view.Schema) string {
 }
 
 // batchLoop runs the batch layer at every interval; one that outlasts it is
-// followed at once by the next. A reprocess is a run under other rules.
+// followed at once by the next. A reprocess is a run under other rules; it does not
+// wait for the end of one whose views it replaces.
 func (l *Lambda) batchLoop(ctx context.Context) error {
 	next := time.Now().Add(l.c.BatchInterval)
 	for {
@@ -169,10 +171,21 @@ func (l *Lambda) batchLoop(ctx context.Context) error {
 			return ctx.Err()
 		}
 		began := time.Now()
+		work, stop := context.WithCancel(ctx)
 		l.mu.Lock()
 		p := l.pointer
+		l.preempt = stop
 		l.mu.Unlock()
-		if err := l.runBatch(ctx, p); err != nil {
+		err := l.runBatch(work, p)
+		preempted := work.Err() != nil && ctx.Err() == nil
+		stop()
+		switch {
+		case preempted && !errors.Is(err, fault.ErrCrash):
+			l.mu.Lock()
+			l.layer.Preempted++
+			l.mu.Unlock()
+			continue // the reprocess has raised wake
+		case err != nil:
 			return err
 		}
 		l.durations.Since(architecture.Batch, began)

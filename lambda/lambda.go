@@ -80,6 +80,8 @@ type Lambda struct {
 	layer     architecture.BatchStatus
 	reprocess *architecture.Progress
 	requested time.Time
+	ended     bool          // Run is over
+	preempt   func()        // gives up the batch that runs
 	wake      chan struct{} // a batch is due before its time
 	crashed   chan error    // a crash point passed outside Run
 }
@@ -98,7 +100,7 @@ func Open(ctx context.Context, c architecture.Config) (*Lambda, error) {
 		return nil, err
 	}
 	l := &Lambda{c: c, dir: dir, announcer: coverage.NewAnnouncer(), watermarks: intake.NewWatermarks(dir.Partitions), backlog: newBacklog(defaultLimits),
-		segmentDue: make(chan struct{}, 1), wake: make(chan struct{}, 1), crashed: make(chan error, 1)}
+		segmentDue: make(chan struct{}, 1), preempt: func() {}, wake: make(chan struct{}, 1), crashed: make(chan error, 1)}
 	if err := l.recover(ctx); err != nil {
 		return nil, errors.Join(err, l.close())
 	}
@@ -178,7 +180,11 @@ func (l *Lambda) replaySegments(ctx context.Context, seam coverage.Coverage) err
 	return nil
 }
 
+// close ends all writing, also by those who ask from outside Run.
 func (l *Lambda) close() error {
+	l.mu.Lock()
+	l.ended = true
+	l.mu.Unlock()
 	var errs []error
 	if l.db != nil {
 		errs = append(errs, l.db.Close())
@@ -191,7 +197,7 @@ func (l *Lambda) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, l.close()) }()
 	found, err := eventlog.Inputs(ctx, l.c.Log, l.c.Topics)
 	if err != nil {
-		return err
+		return architecture.UnlessStopped(ctx, err)
 	}
 	if err := found.Verify(l.c.Topics, l.vector); err != nil {
 		return err
@@ -339,6 +345,8 @@ func (l *Lambda) Reprocess(_ context.Context, rules view.Rules) (architecture.Ou
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
+	case l.ended:
+		return 0, architecture.ErrEnded
 	case l.pointer.Want != 0:
 		return architecture.Busy, nil
 	case l.pointer.Rules == rules:
@@ -362,6 +370,7 @@ func (l *Lambda) Reprocess(_ context.Context, rules view.Rules) (architecture.Ou
 func (l *Lambda) beginReprocess(rules view.Rules) {
 	l.requested = time.Now()
 	l.reprocess = &architecture.Progress{Rules: rules, Running: true}
+	l.preempt()
 	raise(l.wake)
 }
 

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"archbench/common/architecture"
 	"archbench/common/view"
@@ -48,5 +49,25 @@ func TestFailedReprocessKeepsTheOldRules(t *testing.T) {
 	}
 	if err := again.close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A reprocess does not wait for the end of a batch under the old rules.
+func TestReprocessPreemptsABatch(t *testing.T) {
+	f := newFixture(t, 2, time.Millisecond) // batches follow each other without a pause
+	l := f.open()
+	f.run(l)
+	f.sales(0, 20_000)
+	f.covered(l, 20_000)
+	for _, want := range []view.Rules{view.MerchandiseOnly, view.EveryLine, view.MerchandiseOnly} {
+		runs := l.Status().Batch.Runs
+		eventually(t, "another batch", func() bool { return l.Status().Batch.Runs > runs })
+		if o, err := l.Reprocess(t.Context(), want); o != architecture.Started || err != nil {
+			t.Fatalf("outcome %d, %v", o, err)
+		}
+		eventually(t, "the switch", func() bool { return l.Coverage().Latest().Rules == int(want) })
+	}
+	if s := l.Status(); s.Batch.Preempted == 0 || s.Batch.Preempted > 3 || s.Coverage.Sum() != 20_000 {
+		t.Errorf("%d batches given up for three reprocesses, coverage %s", s.Batch.Preempted, s.Coverage)
 	}
 }

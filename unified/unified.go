@@ -70,6 +70,7 @@ type Unified struct {
 	// published batch enters the tables that answers read.
 	serving  sync.RWMutex
 	state    published
+	ended    bool  // Run is over
 	earliest int64 // event times in silver, ms
 	latest   int64
 
@@ -107,7 +108,11 @@ func Open(ctx context.Context, c architecture.Config) (*Unified, error) {
 	return u, nil
 }
 
+// close ends all writing, also by those who ask from outside Run.
 func (u *Unified) close() error {
+	u.serving.Lock()
+	u.ended = true
+	u.serving.Unlock()
 	var errs []error
 	if u.lake != nil {
 		errs = append(errs, u.lake.Close())
@@ -190,7 +195,7 @@ func (u *Unified) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, u.close()) }()
 	found, err := eventlog.Inputs(ctx, u.c.Log, u.c.Topics)
 	if err != nil {
-		return err
+		return architecture.UnlessStopped(ctx, err)
 	}
 	from := u.current().Coverage
 	if err := found.Verify(u.c.Topics, from); err != nil {
@@ -328,6 +333,8 @@ func (u *Unified) Reprocess(_ context.Context, rules view.Rules) (architecture.O
 	u.serving.Lock()
 	defer u.serving.Unlock()
 	switch {
+	case u.ended:
+		return 0, architecture.ErrEnded
 	case u.state.Want != 0:
 		return architecture.Busy, nil
 	case u.state.Rules == rules:

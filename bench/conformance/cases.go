@@ -96,7 +96,7 @@ func crashAt(e *env, point string, nth int) {
 		running := i.covers(w.history().End())
 		if running && turn%2 == 0 {
 			rules = 3 - rules
-			if _, err := i.Reprocess(e.ctx, rules); err != nil && !errors.Is(err, fault.ErrCrash) {
+			if _, err := i.Reprocess(e.ctx, rules); err != nil && !errors.Is(err, fault.ErrCrash) && !errors.Is(err, architecture.ErrEnded) {
 				e.Fatalf("reprocess: %v", err)
 			}
 			w.grow(30)
@@ -486,6 +486,23 @@ func outcomes(e *env) {
 	if p := i.Status().Reprocess; p == nil || !p.Switched || p.Rules != view.MerchandiseOnly || p.Running {
 		e.Errorf("status of a reprocess that has switched: %+v", p)
 	}
+	i.stop()
+}
+
+// stops proves that a stop which comes while the log is still being asked is no
+// failure, and that an architecture refuses what it can no longer do.
+func stops(e *env) {
+	w := e.world(2)
+	w.grow(20)
+	for range 3 {
+		i := w.start(nil)
+		i.stop()
+		if o, err := i.Reprocess(e.ctx, view.MerchandiseOnly); !errors.Is(err, architecture.ErrEnded) {
+			e.Errorf("asking for other rules after a stop: outcome %d, %v", o, err)
+		}
+	}
+	i := w.start(nil)
+	w.finish(i)
 	i.stop()
 }
 

@@ -83,6 +83,7 @@ func Cases() []Case {
 		{"unusable records reach the dead-letter queue", deadLetters},
 		{"rules 1, 2, 1 while events flow and across a restart", rulesBackAndForth},
 		{"outcomes of a reprocess", outcomes},
+		{"a stop is clean at once, and nothing goes on after it", stops},
 		{"coverage is never ahead of the data", coverageNotAhead},
 		{"the seam advances without gap or overlap", seamAdvances},
 		{"a log that starts above the position is refused", headGone},

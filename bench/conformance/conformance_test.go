@@ -29,7 +29,7 @@ func TestSuiteFindsPlantedBugs(t *testing.T) {
 	for _, bug := range []string{
 		"lose a line at restart", "forget the switch", "swallow poison", "letter poison twice", "announce ahead", "ignore deletions", "ignore later profile changes",
 		"gap is inclusive", "limit before last", "wrong tie", "a window short", "old coverage with new rows", "count duplicates",
-		"drop late lines", "adjustments are money", "fold codes always", "skip what is gone", "overlook added partitions", "take over any directory",
+		"drop late lines", "adjustments are money", "fold codes always", "skip what is gone", "go on after the end", "overlook added partitions", "take over any directory",
 	} {
 		t.Run(bug, func(t *testing.T) {
 			t.Parallel()

@@ -151,7 +151,7 @@ func (w *world) tryStart(faults *fault.Set) (*instance, error) {
 func (i *instance) stop() {
 	i.e.Helper()
 	i.cancel()
-	if err := i.wait(); err != nil && !errors.Is(err, context.Canceled) {
+	if err := i.wait(); err != nil {
 		i.e.Errorf("a clean stop returned %v", err)
 	}
 }

@@ -33,6 +33,7 @@ type reference struct {
 	mu       sync.Mutex
 	state    persisted
 	saved    coverage.Coverage
+	ended    bool
 	progress *architecture.Progress
 	wake     chan struct{}
 }
@@ -102,9 +103,14 @@ func (r *reference) save() error {
 }
 
 func (r *reference) Run(ctx context.Context) error {
+	defer func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.ended = true
+	}()
 	b, err := eventlog.Inputs(ctx, r.c.Log, r.c.Topics)
 	if err != nil {
-		return err
+		return architecture.UnlessStopped(ctx, err)
 	}
 	if err := b.Verify(r.c.Topics, r.state.At); err != nil {
 		var p *eventlog.PositionError
@@ -306,6 +312,8 @@ func (r *reference) Reprocess(_ context.Context, rules view.Rules) (architecture
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
+	case r.ended && r.bug != "go on after the end":
+		return 0, architecture.ErrEnded
 	case r.state.Want != 0:
 		return architecture.Busy, nil
 	case r.state.Rules == rules:

@@ -25,17 +25,17 @@ func (s Schedule) Intended(i int64) int64 { return s.StartUS + int64(float64(i)/
 type Live struct {
 	Schedule
 	Events int64
-	// Lag is, for every event, the time from its intended time to the moment its
-	// partition's producer has it, before the linger, µs.
+	// Lag is, for every event, how much later than its intended time and the linger
+	// its partition's producer sent it, µs; 0 for those that were early.
 	Lag stats.Histogram
-	// LastUS is when the last event was with its producer.
+	// LastUS is when the last event was sent, less the linger.
 	LastUS int64
 }
 
 // EndUS is when the schedule ended: the intended time of the event after the last.
 func (l *Live) EndUS() int64 { return l.Intended(l.Events) }
 
-// AchievedPerS is the rate at which events came to their producers: the
+// AchievedPerS is the rate at which producers sent events: the
 // schedule's own, unless the last one was late.
 func (l *Live) AchievedPerS() float64 {
 	if l.Events == 0 {
@@ -160,11 +160,11 @@ func (s *sending) handOver(ctx context.Context, b *batch) error {
 // send writes one partition: what comes within a linger goes in one write.
 func (s *sending) send(ctx context.Context, topic string, q <-chan []due) error {
 	for first := range q {
-		if err := s.note(first); err != nil {
-			return err
-		}
 		batch, err := s.gather(ctx, first, q)
 		if err != nil {
+			return err
+		}
+		if err := s.note(batch); err != nil {
 			return err
 		}
 		records := make([]eventlog.Record, len(batch))
@@ -178,36 +178,42 @@ func (s *sending) send(ctx context.Context, topic string, q <-chan []due) error 
 	return nil
 }
 
-// gather adds to the batch what comes until the linger is over.
+// gather adds to the batch what is there, and what comes until the linger of its
+// first event is over.
 func (s *sending) gather(ctx context.Context, batch []due, q <-chan []due) ([]due, error) {
-	over := time.After(Linger)
+	late := time.Duration(s.clock.NowUS()-batch[0].intendedUS) * time.Microsecond
+	over := time.NewTimer(Linger - late)
+	defer over.Stop()
 	for len(batch) < historyBatch {
+		var next []due
+		var more bool
 		select {
-		case next, ok := <-q:
-			if !ok {
+		case next, more = <-q:
+		default:
+			select {
+			case next, more = <-q:
+			case <-over.C:
 				return batch, nil
+			case <-ctx.Done():
+				return nil, ctx.Err()
 			}
-			if err := s.note(next); err != nil {
-				return nil, err
-			}
-			batch = append(batch, next...)
-		case <-over:
-			return batch, nil
-		case <-ctx.Done():
-			return nil, ctx.Err()
 		}
+		if !more {
+			return batch, nil
+		}
+		batch = append(batch, next...)
 	}
 	return batch, nil
 }
 
-// note records how late the events come to their producer.
+// note records how late the events are as they are sent.
 func (s *sending) note(batch []due) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := s.clock.NowUS()
-	s.live.LastUS = max(s.live.LastUS, now)
+	sent := s.clock.NowUS() - Linger.Microseconds()
+	s.live.LastUS = max(s.live.LastUS, sent)
 	for i := range batch {
-		if err := s.live.Lag.Record(now - batch[i].intendedUS); err != nil {
+		if err := s.live.Lag.Record(max(0, sent-batch[i].intendedUS)); err != nil {
 			return fmt.Errorf("lag of the generator: %w", err)
 		}
 	}

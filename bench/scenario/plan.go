@@ -262,11 +262,11 @@ func (p *Plan) cells() ([]cell, error) {
 func (c *cell) estimate() time.Duration {
 	switch c.scenario {
 	case Steady:
-		return c.warmUp + c.duration + 8*time.Second
+		return c.warmUp + c.duration + 6*time.Second
 	case Backfill:
-		return 12 * time.Second
+		return 10 * time.Second
 	}
-	return 42 * time.Second
+	return 39 * time.Second
 }
 
 // paced is how many events steady sends in its warm-up and window.

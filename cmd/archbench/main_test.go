@@ -32,10 +32,27 @@ func program(t *testing.T, env []string, args ...string) *exec.Cmd {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return command(t, self, append([]string{asProgram + "=1"}, env...), args)
+}
+
+// withoutRace is a command line of this program, built without the race detector
+// whatever these tests are built with: what takes half a minute takes minutes
+// with it, and the packages have it in their own tests.
+func withoutRace(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "archbench")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		t.Fatalf("build archbench: %v\n%s", err, out)
+	}
+	return command(t, binary, nil, args)
+}
+
+func command(t *testing.T, binary string, env, args []string) *exec.Cmd {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute) // clean-ups, which end it gently, come after t.Context
 	t.Cleanup(cancel)
-	c := exec.CommandContext(ctx, self, args...)
-	c.Env = append(append(os.Environ(), asProgram+"=1"), env...)
+	c := exec.CommandContext(ctx, binary, args...)
+	c.Env = append(os.Environ(), env...)
 	c.Dir = t.TempDir()
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return c

@@ -47,7 +47,7 @@ func TestDumpedViewsOnKafka(t *testing.T) {
 			for _, w := range c.windows {
 				args = append(args, "--set", w)
 			}
-			code, stdout, stderr := outcome(t, program(t, nil, args...))
+			code, stdout, stderr := outcome(t, withoutRace(t, args...))
 			if code != exitDone {
 				t.Fatalf("exit %d: %s\n%s", code, stderr, stdout)
 			}

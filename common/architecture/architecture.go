@@ -121,6 +121,9 @@ const (
 	Busy                       // another reprocess runs
 )
 
+// ErrEnded means that Run is over: nothing may be asked to go on.
+var ErrEnded = errors.New("this process is ending: ask again when it has started anew")
+
 // ErrHistoryGone means that the log no longer holds what a replay needs.
 var ErrHistoryGone = errors.New("the history that a reprocess needs is no longer in the log")
 
@@ -136,7 +139,8 @@ type Architecture interface {
 	// Coverage tells what answers include, and wakes those who wait for more.
 	Coverage() *coverage.Announcer
 	// Reprocess asks for other rules. The work goes on in Run; the switch is
-	// atomic and durable. The error is ErrHistoryGone or a failure to begin.
+	// atomic and durable. The error is ErrHistoryGone, ErrEnded once
+	// Run has returned, or a failure to begin.
 	Reprocess(ctx context.Context, rules view.Rules) (Outcome, error)
 	// Status reports counts and sizes.
 	Status() Status
@@ -179,6 +183,7 @@ type Status struct {
 // BatchStatus reports Lambda's batch layer.
 type BatchStatus struct {
 	Runs            int64   `json:"runs"`
+	Preempted       int64   `json:"preempted"` // given up for a reprocess
 	LastSeconds     float64 `json:"last_seconds"`
 	IntervalSeconds float64 `json:"interval_seconds"` // achieved, between the last two starts
 }

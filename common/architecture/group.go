@@ -28,6 +28,14 @@ func NewGroup(ctx context.Context) (*Group, context.Context) {
 	return &Group{group: g, parent: ctx}, inner
 }
 
+// UnlessStopped is err, or nil if ctx has ended: what a stop breaks is no failure.
+func UnlessStopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
 // Go runs f; its first error ends the group.
 func (g *Group) Go(f func() error) {
 	g.group.Go(func() error {

@@ -110,6 +110,7 @@ func statusMetrics() []metric {
 		}},
 		batch("batch_runs_total", "Runs of the batch layer.", prometheus.CounterValue, func(b *architecture.BatchStatus) float64 { return float64(b.Runs) }),
 		batch("batch_last_duration_seconds", "Last run of the batch layer.", prometheus.GaugeValue, func(b *architecture.BatchStatus) float64 { return b.LastSeconds }),
+		batch("batch_preempted_total", "Runs of the batch layer that were given up for a reprocess.", prometheus.CounterValue, func(b *architecture.BatchStatus) float64 { return float64(b.Preempted) }),
 		batch("batch_interval_seconds", "Time between the last two starts of the batch layer.", prometheus.GaugeValue, func(b *architecture.BatchStatus) float64 { return b.IntervalSeconds }),
 		reprocess("reprocess_running", "1 while a reprocess runs.", func(p *architecture.Progress) float64 { return float64(truth(p.Running)) }),
 		reprocess("reprocess_done_records", "Records replayed by the running or last reprocess.", func(p *architecture.Progress) float64 { return float64(p.Done) }),

@@ -26,6 +26,8 @@ func (s *Server) rules(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case errors.Is(err, architecture.ErrHistoryGone):
 		refuse(w, http.StatusUnprocessableEntity, "%v", err)
+	case errors.Is(err, architecture.ErrEnded):
+		refuse(w, http.StatusServiceUnavailable, "%v", err)
 	case err != nil:
 		refuse(w, http.StatusInternalServerError, "the reprocess could not begin: %v", err)
 	case outcome == architecture.Busy:

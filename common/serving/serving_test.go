@@ -169,6 +169,11 @@ func TestReprocessCodes(t *testing.T) {
 	if _, err := c.Reprocess(t.Context(), 2); !errors.Is(err, architecture.ErrHistoryGone) {
 		t.Errorf("history gone became %v", err)
 	}
+	f.err = architecture.ErrEnded
+	if got, body := request(t, "POST", h.URL+"/v1/rules/2", nil); got != 503 || !strings.Contains(body, "again") {
+		t.Errorf("after the end: %d %s", got, body)
+	}
+	f.err = architecture.ErrHistoryGone
 	for path, code := range map[string]int{"/v1/rules/3": 404, "/v1/rules/x": 404, "/v1/rules/2": 422} {
 		if got, _ := request(t, "POST", h.URL+path, nil); got != code {
 			t.Errorf("POST %s: %d, want %d", path, got, code)
