@@ -56,6 +56,10 @@ check: ## format, vet, staticcheck, import rules, tests
 	$(GO) tool staticcheck ./...
 	$(MAKE) test
 
+.PHONY: config
+config: build ## write archbench.yaml, the commented configuration, from the definitions
+	env -i $(BIN) config --yaml > archbench.yaml
+
 .PHONY: kafka-image
 kafka-image: ## build the Kafka image from package registries (needs a Docker daemon)
 	sh testcontainers/image/build.sh

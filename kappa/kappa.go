@@ -48,12 +48,14 @@ func Bugs() []string { return []string{bugCountTwice, bugAnnounceLead, bugDropRe
 
 // Kappa implements architecture.Architecture.
 type Kappa struct {
-	c         architecture.Config
-	dir       *datadir.Dir
-	store     *store.Store
-	announcer *coverage.Announcer
-	served    atomic.Pointer[instance]
-	commits   atomic.Int64
+	c          architecture.Config
+	dir        *datadir.Dir
+	store      *store.Store
+	announcer  *coverage.Announcer
+	served     atomic.Pointer[instance]
+	commits    atomic.Int64
+	durations  architecture.Durations
+	watermarks *intake.Watermarks
 
 	// By partition, shared by the served instance and a replay beside it.
 	orderLetters, customerLetters []*intake.Letters
@@ -89,7 +91,7 @@ func Open(ctx context.Context, c architecture.Config) (*Kappa, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &Kappa{c: c, dir: dir, announcer: coverage.NewAnnouncer(), requested: make(chan struct{}, 1), crashed: make(chan error, 1)}
+	k := &Kappa{c: c, dir: dir, announcer: coverage.NewAnnouncer(), watermarks: intake.NewWatermarks(dir.Partitions), requested: make(chan struct{}, 1), crashed: make(chan error, 1)}
 	if err := k.recover(); err != nil {
 		return nil, errors.Join(err, k.close())
 	}
@@ -99,7 +101,7 @@ func Open(ctx context.Context, c architecture.Config) (*Kappa, error) {
 // recover loads the generations that the store knows and drops what others left.
 func (k *Kappa) recover() error {
 	var err error
-	if k.store, err = store.Open(filepath.Join(k.c.Dir, "state")); err != nil {
+	if k.store, err = store.Open(filepath.Join(k.c.Dir, "state"), func(took time.Duration) { k.durations.Add(architecture.Compaction, took) }); err != nil {
 		return err
 	}
 	roles, ok, err := k.store.Roles()
@@ -239,7 +241,7 @@ func (k *Kappa) follow(ctx context.Context, in *instance) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for n, p := range in.partitions {
 		at := p.at()
-		source := intake.Source{Log: k.c.Log, Topics: k.c.Topics, Partition: n, Faults: k.c.Faults, Chunk: replayChunk,
+		source := intake.Source{Log: k.c.Log, Topics: k.c.Topics, Partition: n, Faults: k.c.Faults, Chunk: replayChunk, Watermarks: k.watermarks,
 			OrderLetters: k.orderLetters[n], CustomerLetters: k.customerLetters[n]}
 		g.Go(func() error {
 			return source.FollowOrders(ctx, at.Orders, func(b intake.Orders) error {
@@ -302,6 +304,7 @@ func (k *Kappa) commit() (err error) {
 		return k.broken
 	}
 	defer func() { k.broken = err }()
+	began := time.Now()
 	b := k.store.NewBatch()
 	served, err := k.served.Load().write(b)
 	if err != nil {
@@ -323,6 +326,7 @@ func (k *Kappa) commit() (err error) {
 	}
 	k.committed = served
 	k.commits.Add(1)
+	k.durations.Since(architecture.Commit, began)
 	return k.c.Faults.Point(afterCommit)
 }
 
@@ -364,7 +368,8 @@ func (k *Kappa) Coverage() *coverage.Announcer { return k.announcer }
 func (k *Kappa) Status() architecture.Status {
 	in := k.served.Load()
 	s := architecture.Status{Architecture: "kappa", Rules: in.Rules, Policy: k.c.Policy, Guarantee: k.c.Guarantee, Coverage: in.position(),
-		Commits: k.commits.Load(), CrashPoints: CrashPoints(), Bugs: Bugs(), State: map[string]int64{}}
+		Commits: k.commits.Load(), CrashPoints: CrashPoints(), Bugs: Bugs(), State: map[string]int64{},
+		WatermarksMS: k.watermarks.MS(), Durations: k.durations.Snapshot(architecture.Commit, architecture.Compaction)}
 	for _, p := range in.partitions {
 		p.report(&s)
 	}

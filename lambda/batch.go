@@ -188,6 +188,7 @@ func (l *Lambda) batchLoop(ctx context.Context) error {
 		case err != nil:
 			return err
 		}
+		l.durations.Since(architecture.Batch, began)
 		l.mu.Lock()
 		l.layer.Runs++
 		l.layer.LastSeconds = time.Since(began).Seconds()
@@ -279,7 +280,12 @@ func (l *Lambda) beginBatch(ctx context.Context, wanted view.Rules) (in input, e
 		return in, err
 	}
 	l.backlog.begun()
-	if err := l.master.MergeSmall(ctx, func() error { return l.c.Faults.Point(afterMerge) }); err != nil {
+	began := time.Now()
+	if err := l.master.MergeSmall(ctx, func() error {
+		l.durations.Since(architecture.Compaction, began)
+		began = time.Now() // of the next merge, if there is one
+		return l.c.Faults.Point(afterMerge)
+	}); err != nil {
 		return in, err
 	}
 	in.lines, in.changes = l.master.Lines(), l.master.Changes()
@@ -317,6 +323,7 @@ func (l *Lambda) seal(ctx context.Context, take func(*partition) share) (at cove
 		return at, l.broken
 	}
 	defer func() { l.broken = err }()
+	began := time.Now()
 	ctx = context.WithoutCancel(ctx)
 	at = coverage.Zero(len(l.partitions))
 	var all share
@@ -343,6 +350,7 @@ func (l *Lambda) seal(ctx context.Context, take func(*partition) share) (at cove
 	l.committed = at.Clone()
 	l.mu.Unlock()
 	l.commits.Add(1)
+	l.durations.Since(architecture.Commit, began)
 	return at, l.c.Faults.Point(afterManifest)
 }
 

@@ -57,6 +57,8 @@ type Lambda struct {
 	partitions []*partition
 	announcer  *coverage.Announcer
 	commits    atomic.Int64
+	durations  architecture.Durations
+	watermarks *intake.Watermarks
 	backlog    *backlog
 	segmentDue chan struct{} // enough waits for a segment
 
@@ -97,7 +99,7 @@ func Open(ctx context.Context, c architecture.Config) (*Lambda, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Lambda{c: c, dir: dir, announcer: coverage.NewAnnouncer(), backlog: newBacklog(defaultLimits),
+	l := &Lambda{c: c, dir: dir, announcer: coverage.NewAnnouncer(), watermarks: intake.NewWatermarks(dir.Partitions), backlog: newBacklog(defaultLimits),
 		segmentDue: make(chan struct{}, 1), preempt: func() {}, wake: make(chan struct{}, 1), crashed: make(chan error, 1)}
 	if err := l.recover(ctx); err != nil {
 		return nil, errors.Join(err, l.close())
@@ -205,7 +207,7 @@ func (l *Lambda) Run(ctx context.Context) (err error) {
 	l.mu.Unlock()
 	g, gctx := architecture.NewGroup(ctx)
 	for n, p := range l.partitions {
-		source := intake.Source{Log: l.c.Log, Topics: l.c.Topics, Partition: n, Faults: l.c.Faults, Chunk: intakeChunk}
+		source := intake.Source{Log: l.c.Log, Topics: l.c.Topics, Partition: n, Faults: l.c.Faults, Chunk: intakeChunk, Watermarks: l.watermarks}
 		at := p.at
 		g.Go(func() error {
 			return source.FollowOrders(gctx, at.orders, func(b intake.Orders) error {
@@ -378,7 +380,8 @@ func (l *Lambda) Status() architecture.Status {
 	seam, rows := l.batch.at.Clone(), int64(l.batch.state.Len())
 	l.swap.RUnlock()
 	s := architecture.Status{Architecture: "lambda", Policy: l.c.Policy, Guarantee: l.c.Guarantee, Seam: &seam, Commits: l.commits.Load(),
-		CrashPoints: CrashPoints(), Bugs: Bugs(), State: map[string]int64{"batch_rows": rows}}
+		CrashPoints: CrashPoints(), Bugs: Bugs(), State: map[string]int64{"batch_rows": rows},
+		WatermarksMS: l.watermarks.MS(), Durations: l.durations.Snapshot(architecture.Commit, architecture.Batch, architecture.Compaction)}
 	for _, p := range l.partitions {
 		p.report(&s)
 	}

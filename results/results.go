@@ -63,12 +63,13 @@ type CPUSets struct {
 
 // Broker is what the log ran on.
 type Broker struct {
-	Kind       string   `json:"kind"`
-	Product    string   `json:"product"`
-	Version    string   `json:"version,omitempty"`
-	Image      string   `json:"image,omitempty"`
-	Partitions int      `json:"partitions"`
-	Because    []string `json:"because,omitempty"` // why other kinds were passed over
+	Kind        string   `json:"kind"`
+	Product     string   `json:"product"`
+	Version     string   `json:"version,omitempty"`
+	Image       string   `json:"image,omitempty"`
+	Partitions  int      `json:"partitions"`
+	Compression string   `json:"compression,omitempty"` // of what is written; empty: none
+	Because     []string `json:"because,omitempty"`     // why other kinds were passed over
 }
 
 // Workload is one source of events.

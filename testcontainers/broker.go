@@ -41,6 +41,7 @@ type Options struct {
 	// own; the data directory and the address are appended to it.
 	Embedded []string
 	Client   kafkalog.Config // credentials for external; Bootstrap is filled in
+	Guard    *Guard          // kinds container and local: a second listener, for tests; nil: none
 	Logger   *slog.Logger
 }
 
@@ -61,6 +62,8 @@ func (i Info) Real() bool { return i.Kind != Embedded }
 type Broker interface {
 	Info() Info
 	Bootstrap() []string
+	// Guarded is the address of the listener that Options.Guard asked for, or empty.
+	Guarded() string
 	// Kill ends the broker as kill -9 would; its data stay.
 	Kill(ctx context.Context) error
 	// Restart starts it again on the same port with the same data.
@@ -127,7 +130,11 @@ func useExternal(ctx context.Context, o Options) (Broker, error) {
 	}
 	c := o.Client
 	c.Bootstrap = o.Bootstrap
-	if err := answers(ctx, c, 10*time.Second, nil); err != nil {
+	log, err := kafkalog.Open(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	if err := log.Close(); err != nil {
 		return nil, err
 	}
 	return external{o.Bootstrap}, nil
@@ -137,6 +144,7 @@ type external struct{ bootstrap []string }
 
 func (e external) Info() Info          { return Info{Kind: External, Product: "Kafka protocol, external"} }
 func (e external) Bootstrap() []string { return e.bootstrap }
+func (e external) Guarded() string     { return "" }
 func (e external) Kill(context.Context) error {
 	return errors.New("an external broker is not ours to kill")
 }
@@ -149,17 +157,15 @@ func (e external) Close() error { return nil }
 const starting = 60 * time.Second
 
 // answers returns when a broker answers metadata requests, or with an error when
-// the patience is over or ended, if given, says that the broker is no more.
-// Kafka logs nothing to wait for.
+// the patience is over or ended says that the broker is no more. Kafka logs
+// nothing to wait for.
 func answers(ctx context.Context, c kafkalog.Config, patience time.Duration, ended func(context.Context) error) error {
 	given := ctx
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for {
-		if ended != nil {
-			if err := ended(ctx); err != nil && ctx.Err() == nil {
-				return err
-			}
+		if err := ended(ctx); err != nil && ctx.Err() == nil {
+			return err
 		}
 		for _, address := range c.Bootstrap { // a port that refuses is quicker to find than a client's timeout
 			conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", address)

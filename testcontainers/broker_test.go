@@ -300,7 +300,7 @@ func TestRefusals(t *testing.T) {
 	}{
 		{broker.Options{Kind: "zookeeper"}, "unknown kind of broker"},
 		{broker.Options{Kind: broker.External}, "needs --bootstrap"},
-		{broker.Options{Kind: broker.External, Bootstrap: []string{"127.0.0.1:1"}}, "no Kafka broker answered at 127.0.0.1:1"},
+		{broker.Options{Kind: broker.External, Bootstrap: []string{"127.0.0.1:1"}}, "no Kafka broker answers at 127.0.0.1:1"},
 	} {
 		if _, err := broker.Start(t.Context(), c.o); err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%+v: %v, want a sentence with %q", c.o, err, c.says)

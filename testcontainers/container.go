@@ -33,13 +33,21 @@ var startScript string
 type containerBroker struct {
 	container testcontainers.Container
 	docker    *testcontainers.DockerClient
-	address   string
+	node      node
 	image     string
 	closed    bool
 }
 
 // startContainer runs the image. It neither pulls nor builds: make kafka-image does.
 func startContainer(ctx context.Context, o Options) (Broker, error) {
+	n, err := single(o)
+	if err != nil {
+		return nil, err
+	}
+	return startContainerNode(ctx, o, n)
+}
+
+func startContainerNode(ctx context.Context, o Options, n node) (Broker, error) {
 	if err := os.Setenv("TESTCONTAINERS_RYUK_DISABLED", "true"); err != nil { // its image cannot be had everywhere; the label and the sweep do its work
 		return nil, fmt.Errorf("switch the reaper off: %w", err)
 	}
@@ -47,14 +55,14 @@ func startContainer(ctx context.Context, o Options) (Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := runContainer(ctx, docker, o)
+	b, err := runContainer(ctx, docker, o, n)
 	if err != nil {
 		return nil, errors.Join(err, docker.Close())
 	}
 	return b, nil
 }
 
-func runContainer(ctx context.Context, docker *testcontainers.DockerClient, o Options) (Broker, error) {
+func runContainer(ctx context.Context, docker *testcontainers.DockerClient, o Options, n node) (Broker, error) {
 	image, err := docker.ImageInspect(ctx, Image)
 	if err != nil {
 		return nil, fmt.Errorf("the image %s is not there: run make kafka-image", Image)
@@ -62,15 +70,11 @@ func runContainer(ctx context.Context, docker *testcontainers.DockerClient, o Op
 	if err := sweep(ctx, docker); err != nil {
 		o.Logger.Warn("containers of an earlier run may be left", "err", err)
 	}
-	ports, err := freePorts(2)
-	if err != nil {
-		return nil, err
-	}
 	name, err := owner()
 	if err != nil {
 		return nil, err
 	}
-	c, err := testcontainers.GenericContainer(ctx, testcontainers.GenericContainerRequest{ContainerRequest: request(o, name, ports), Started: true, Logger: silent{}})
+	c, err := testcontainers.GenericContainer(ctx, testcontainers.GenericContainerRequest{ContainerRequest: request(o, name, n), Started: true, Logger: silent{}})
 	if err != nil {
 		err = fmt.Errorf("start the container: %w", err)
 		if c != nil {
@@ -78,18 +82,18 @@ func runContainer(ctx context.Context, docker *testcontainers.DockerClient, o Op
 		}
 		return nil, err
 	}
-	b := &containerBroker{container: c, docker: docker, address: loopback(ports[0]), image: fmt.Sprintf("%s@%s", Image, image.ID)}
+	b := &containerBroker{container: c, docker: docker, node: n, image: fmt.Sprintf("%s@%s", Image, image.ID)}
 	if err := b.answers(ctx); err != nil {
 		return nil, errors.Join(err, remove(docker, c))
 	}
 	return b, nil
 }
 
-func request(o Options, owner string, ports []int) testcontainers.ContainerRequest {
+func request(o Options, owner string, n node) testcontainers.ContainerRequest {
 	return testcontainers.ContainerRequest{
 		Image:  Image,
 		Labels: map[string]string{ownerLabel: owner},
-		Env:    map[string]string{"KAFKA_PORT": strconv.Itoa(ports[0]), "KAFKA_CONTROLLER_PORT": strconv.Itoa(ports[1])},
+		Env:    n.environment(),
 		ConfigModifier: func(c *container.Config) {
 			c.Entrypoint, c.Cmd, c.User = []string{"/bin/sh", "-c", startScript}, nil, "0"
 		},
@@ -179,7 +183,8 @@ func (b *containerBroker) Info() Info {
 	return Info{Kind: Container, Product: "Apache Kafka", Version: kafkaVersion, Image: b.image}
 }
 
-func (b *containerBroker) Bootstrap() []string { return []string{b.address} }
+func (b *containerBroker) Bootstrap() []string { return []string{b.node.address()} }
+func (b *containerBroker) Guarded() string     { return b.node.guarded() }
 
 // Kill implements Broker.
 func (b *containerBroker) Kill(ctx context.Context) error {

@@ -23,6 +23,7 @@ import (
 type processBroker struct {
 	info    Info
 	address string
+	guarded string
 	cpus    []int
 	command func() *exec.Cmd
 	dir     string // holds data and output; removed on Close
@@ -31,6 +32,7 @@ type processBroker struct {
 
 func (b *processBroker) Info() Info          { return b.info }
 func (b *processBroker) Bootstrap() []string { return []string{b.address} }
+func (b *processBroker) Guarded() string     { return b.guarded }
 
 // Kill implements Broker.
 func (b *processBroker) Kill(context.Context) error { return b.process.Kill() }
@@ -131,6 +133,14 @@ func checkJava(ctx context.Context) error {
 
 // startLocal runs Kafka's jars under the Java that is installed.
 func startLocal(ctx context.Context, o Options) (Broker, error) {
+	n, err := single(o)
+	if err != nil {
+		return nil, err
+	}
+	return startLocalNode(ctx, o, n)
+}
+
+func startLocalNode(ctx context.Context, o Options, n node) (Broker, error) {
 	jars, version, err := jarsDir()
 	if err != nil {
 		return nil, err
@@ -138,19 +148,18 @@ func startLocal(ctx context.Context, o Options) (Broker, error) {
 	if err := checkJava(ctx); err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(2)
-	if err != nil {
-		return nil, err
-	}
 	dir, err := workDir(o)
 	if err != nil {
 		return nil, err
 	}
 	return begin(ctx, &processBroker{
-		info: Info{Kind: Local, Product: "Apache Kafka", Version: version}, address: loopback(ports[0]), cpus: o.CPUs, dir: dir,
+		info: Info{Kind: Local, Product: "Apache Kafka", Version: version}, address: n.address(), guarded: n.guarded(), cpus: o.CPUs, dir: dir,
 		command: func() *exec.Cmd {
 			c := exec.Command("/bin/sh", "-c", startScript)
-			c.Env = append(os.Environ(), "KAFKA_JARS="+jars, "KAFKA_DATA="+dir, "KAFKA_PORT="+strconv.Itoa(ports[0]), "KAFKA_CONTROLLER_PORT="+strconv.Itoa(ports[1]))
+			c.Env = append(os.Environ(), "KAFKA_JARS="+jars, "KAFKA_DATA="+dir)
+			for key, value := range n.environment() {
+				c.Env = append(c.Env, key+"="+value)
+			}
 			return c
 		},
 	})

@@ -6,7 +6,9 @@ import (
 	"database/sql/driver"
 	"fmt"
 	"os"
+	"time"
 
+	"archbench/common/architecture"
 	"archbench/common/batch"
 	"archbench/common/coverage"
 	"archbench/common/duck"
@@ -22,6 +24,7 @@ func (u *Unified) microBatch(ctx context.Context) error {
 	if at.Equal(next.Coverage) {
 		return nil
 	}
+	began := time.Now()
 	next.Coverage = at
 	if err := u.stage(ctx, orders, customers, &next); err != nil {
 		return fmt.Errorf("stage a micro-batch: %w", err)
@@ -61,6 +64,7 @@ func (u *Unified) microBatch(ctx context.Context) error {
 	if err := u.publish(ctx, next); err != nil {
 		return err
 	}
+	u.durations.Since(architecture.Commit, began)
 	return u.tidy(ctx)
 }
 

@@ -55,14 +55,16 @@ func Bugs() []string { return []string{bugCountTwice, bugForgetBatch} }
 
 // Unified implements architecture.Architecture.
 type Unified struct {
-	c         architecture.Config
-	dir       *datadir.Dir
-	db        *duck.DB
-	lake      *lake.Lake
-	announcer *coverage.Announcer
-	inbox     *inbox
-	seen      []*stream.Seen // by partition
-	commits   atomic.Int64
+	c          architecture.Config
+	dir        *datadir.Dir
+	db         *duck.DB
+	lake       *lake.Lake
+	announcer  *coverage.Announcer
+	inbox      *inbox
+	seen       []*stream.Seen // by partition
+	commits    atomic.Int64
+	durations  architecture.Durations
+	watermarks *intake.Watermarks
 
 	// serving is held for reading while an answer begins, and for writing while a
 	// published batch enters the tables that answers read.
@@ -99,7 +101,7 @@ func Open(ctx context.Context, c architecture.Config) (*Unified, error) {
 	if err != nil {
 		return nil, err
 	}
-	u := &Unified{c: c, dir: dir, announcer: coverage.NewAnnouncer(), wake: make(chan struct{}, 1), crashed: make(chan error, 1), upkeep: upkeep{merged: map[view.Partial]int64{}}}
+	u := &Unified{c: c, dir: dir, announcer: coverage.NewAnnouncer(), watermarks: intake.NewWatermarks(dir.Partitions), wake: make(chan struct{}, 1), crashed: make(chan error, 1), upkeep: upkeep{merged: map[view.Partial]int64{}}}
 	if err := u.recover(ctx); err != nil {
 		return nil, errors.Join(err, u.close())
 	}
@@ -204,7 +206,7 @@ func (u *Unified) Run(ctx context.Context) (err error) {
 	u.mu.Unlock()
 	g, gctx := architecture.NewGroup(ctx)
 	for n := range u.dir.Partitions {
-		source := intake.Source{Log: u.c.Log, Topics: u.c.Topics, Partition: n, Faults: u.c.Faults, Chunk: 4096}
+		source := intake.Source{Log: u.c.Log, Topics: u.c.Topics, Partition: n, Faults: u.c.Faults, Chunk: 4096, Watermarks: u.watermarks}
 		g.Go(func() error {
 			return source.FollowOrders(gctx, from.Orders[n], func(b intake.Orders) error { return u.inbox.putOrders(gctx, n, b) })
 		})
@@ -365,7 +367,8 @@ func (u *Unified) Status() architecture.Status {
 	st := u.current()
 	s := architecture.Status{Architecture: "unified", Rules: st.Rules, Policy: u.c.Policy, Guarantee: u.c.Guarantee, Coverage: st.Coverage.Clone(),
 		Committed: st.Coverage.Clone(), Duplicate: st.Duplicate, Conflicting: st.Conflicting, Unusable: st.Unusable, Commits: u.commits.Load(),
-		CrashPoints: CrashPoints(), Bugs: Bugs(), State: map[string]int64{"waiting_records": u.inbox.waiting(), "lines": st.Lines}}
+		CrashPoints: CrashPoints(), Bugs: Bugs(), State: map[string]int64{"waiting_records": u.inbox.waiting(), "lines": st.Lines},
+		WatermarksMS: u.watermarks.MS(), Durations: u.durations.Snapshot(architecture.Commit, architecture.Compaction)}
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.end.Orders != nil {

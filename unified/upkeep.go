@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"time"
 
+	"archbench/common/architecture"
 	"archbench/common/batch"
 	"archbench/common/view"
 )
@@ -41,6 +43,7 @@ type merge struct {
 	small      []string // files whose rows path will hold; none: nothing to merge
 	path       string   // set once it is written
 	served     int64    // leading rows of the served table that mergedTable will hold; 0: leave it
+	began      time.Time
 	cancel     context.CancelFunc
 	done       chan error
 }
@@ -96,7 +99,7 @@ func (u *Unified) startMerge(ctx context.Context, t tableOf) error {
 		return err
 	}
 	now := u.current()
-	m := &merge{table: t, generation: now.Generation, small: small(files), done: make(chan error, 1)}
+	m := &merge{table: t, generation: now.Generation, small: small(files), began: time.Now(), done: make(chan error, 1)}
 	if len(m.small) < mergeAt {
 		m.small = nil
 	}
@@ -176,6 +179,7 @@ func (u *Unified) finishMerge(ctx context.Context, err error) error {
 			return err
 		}
 	}
+	u.durations.Since(architecture.Compaction, m.began)
 	return u.c.Faults.Point(afterCompaction)
 }
 

@@ -44,7 +44,7 @@ type sample struct {
 // the topics, and listens to its coverage.
 func (t *trial) start(ctx context.Context) (_ *engine, err error) {
 	path := filepath.Join(t.dir, "config.yaml")
-	config := ProcessConfig{Bootstrap: t.broker.Bootstrap(), Topics: strings.TrimSuffix(t.topics.Orders, ".orders"), DataDir: filepath.Join(t.dir, "data"),
+	config := ProcessConfig{Run: t.result.Run.ID, Bootstrap: t.broker.Bootstrap(), Topics: strings.TrimSuffix(t.topics.Orders, ".orders"), DataDir: filepath.Join(t.dir, "data"),
 		Params: t.Params, Policy: t.Policy, Guarantee: t.Guarantee, Rules: view.EveryLine, Trigger: t.trigger, BatchInterval: t.batchInterval}
 	if err := t.ArchitectureConfig(path, config); err != nil {
 		return nil, fmt.Errorf("write the process's configuration: %w", err)

@@ -19,12 +19,13 @@ import (
 const floorRate = 2_000
 
 // floors measures what this machine does with no architecture at all.
-func (r *run) floors(ctx context.Context) (*results.Floors, error) {
+func (r *run) floors(ctx context.Context) (_ *results.Floors, failed error) {
 	topics := eventlog.TopicsOf(r.prefix("floors"))
-	if err := r.kafkalog.Create(ctx, 1, topics.All()...); err != nil {
+	created, err := r.kafkalog.Provide(ctx, 1, topics.Orders, topics.Customers)
+	if err != nil {
 		return nil, err
 	}
-	defer r.kafkalog.Delete(context.WithoutCancel(ctx), topics.All()...)               // the broker ends with the run anyway
+	defer func() { failed = errors.Join(failed, r.remove(context.WithoutCancel(ctx), created)) }()
 	source, err := catalog.Open(catalog.Choice{Name: catalog.Synthetic, Seed: r.Seed}) // a floor is undisturbed
 	if err != nil {
 		return nil, err

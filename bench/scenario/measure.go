@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
 
 	"archbench/bench/host"
@@ -26,6 +24,7 @@ type trial struct {
 	label   string
 	dir     string
 	topics  eventlog.Topics
+	created []string // those of the topics that were not there before
 	source  workloads.Source
 	loader  *load.Loader
 	ticks   host.Ticks
@@ -57,15 +56,6 @@ func (b *brokeError) Unwrap() error { return b.error }
 
 func broke(format string, args ...any) error { return &brokeError{fmt.Errorf(format, args...)} }
 
-func (r *run) prefix(name string) string {
-	return strings.Map(func(c rune) rune { // topic names take letters, digits, dots, dashes
-		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '.' {
-			return c
-		}
-		return '-'
-	}, filepath.Base(r.Out)+"."+strconv.FormatInt(r.began.UnixMilli(), 36)+"."+name)
-}
-
 // measure makes one measurement: traffic, then the verdict. What the
 // architecture did wrong is in the measurement and returned as failed.
 func (r *run) measure(ctx context.Context, c cell, label string) (_ *results.Measurement, failed, err error) {
@@ -84,7 +74,7 @@ func (r *run) measure(ctx context.Context, c cell, label string) (_ *results.Mea
 	defer func() {
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 		defer cancel()
-		err = errors.Join(err, t.source.Close(), r.kafkalog.Delete(end, t.topics.All()...))
+		err = errors.Join(err, t.source.Close(), r.remove(end, t.created))
 	}()
 	err = t.traffic(ctx)
 	t.seen.endUS = t.clock.NowUS()
@@ -144,7 +134,7 @@ func (t *trial) open(ctx context.Context) error {
 	t.m.Workload = d.ID
 	t.addWorkload(results.Workload{ID: d.ID, Source: d.Source, SHA256: d.SHA256, Parameters: d.Parameters, Note: d.Note})
 	t.topics = eventlog.TopicsOf(t.prefix(fmt.Sprintf("%s-%s-%d", t.scenario, t.name, t.trial)))
-	if err := t.kafkalog.Create(ctx, t.Partitions, t.topics.All()...); err != nil {
+	if t.created, err = t.kafkalog.Provide(ctx, t.Partitions, t.topics.All()...); err != nil {
 		return errors.Join(err, t.source.Close())
 	}
 	t.loader = load.New(t.kafkalog, t.topics, t.Partitions, t.source, t.clock)

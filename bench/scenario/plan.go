@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -50,7 +51,8 @@ type Plan struct {
 	Architectures []string
 
 	Broker     broker.Options
-	Kafka      kafkalog.Config // credentials; addresses come from the broker
+	Kafka      kafkalog.Config // credentials, compression, retention; addresses come from the broker
+	Topics     string          // begins the names of all topics; empty: the run's name and time
 	Partitions int
 	Params     view.Params
 	Policy     architecture.Policy
@@ -106,6 +108,7 @@ func (f fixed) withDefaults() fixed {
 
 // ProcessConfig is what a serve process is configured with.
 type ProcessConfig struct {
+	Run           string // its id
 	Bootstrap     []string
 	Topics        string // prefix
 	DataDir       string
@@ -158,6 +161,13 @@ func (p *Plan) subjects() ([]subject, error) {
 	return all, nil
 }
 
+// What the names of topics may begin with: the rest is shorter than the 249
+// characters that Kafka allows.
+const (
+	prefixCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-"
+	maxPrefix        = 150
+)
+
 // Check refuses what cannot be run, with a sentence.
 func (p *Plan) Check() error {
 	if err := architecture.CheckSemantics(p.Policy, p.Guarantee); err != nil {
@@ -187,6 +197,7 @@ func (p *Plan) Check() error {
 		ok       bool
 		sentence string
 	}{
+		{len(p.Topics) <= maxPrefix && strings.Trim(p.Topics, prefixCharacters) == "", "topics must be a prefix of topic names: letters, digits, dots and dashes, at most " + strconv.Itoa(maxPrefix)},
 		{p.Partitions >= 1 && p.Partitions <= 1024, "partitions must be between 1 and 1024"},
 		{p.Rate > 0 && p.Rate <= 1e6, "rate must be positive, at most 1,000,000 events per second"},
 		{p.Duration > 0 && p.Duration <= time.Hour, "duration must be positive, at most 1h"},

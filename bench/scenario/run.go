@@ -157,7 +157,7 @@ func (r *run) setUp(ctx context.Context) error {
 		return errors.Join(err, r.broker.Close())
 	}
 	i := r.broker.Info()
-	r.result.Broker = results.Broker{Kind: i.Kind, Product: i.Product, Version: i.Version, Image: i.Image, Partitions: r.Partitions, Because: i.Because}
+	r.result.Broker = results.Broker{Kind: i.Kind, Product: i.Product, Version: i.Version, Image: i.Image, Partitions: r.Partitions, Because: i.Because, Compression: compression(r.Kafka)}
 	for _, why := range i.Because {
 		r.say("passed over %s", why)
 	}
@@ -166,13 +166,21 @@ func (r *run) setUp(ctx context.Context) error {
 		r.say("these figures are not Kafka's")
 	}
 	config := r.Kafka
-	config.Bootstrap = r.broker.Bootstrap()
+	config.Bootstrap, config.ClientID = r.broker.Bootstrap(), "archbench-"+filepath.Base(r.Out)
 	if r.kafkalog, err = kafkalog.Open(ctx, config); err != nil {
 		return errors.Join(err, r.broker.Close(), host.Restrict(host.All(sets)))
 	}
 	r.result.Run = results.Run{ID: filepath.Base(r.Out), StartedAt: r.began.UTC(), Suite: r.Suite, Seed: r.Seed, Command: r.CommandLine,
 		Commit: r.Commit, Dirty: r.Dirty, Notes: r.result.Run.Notes}
 	return nil
+}
+
+// compression is that of what the harness writes, empty for none.
+func compression(c kafkalog.Config) string {
+	if c.Compression == kafkalog.Uncompressed {
+		return ""
+	}
+	return c.Compression
 }
 
 // addWorkload lists a workload once.

@@ -84,6 +84,12 @@ func brokerOptions(o *options) (broker.Options, error) {
 		return b, errors.New("--broker external needs --bootstrap HOST:PORT,…")
 	case b.Kind != broker.External && len(b.Bootstrap) > 0:
 		return b, fmt.Errorf("--bootstrap is given and the broker is %s: use --broker external", b.Kind)
+	case b.Kind != broker.External:
+		for _, key := range []string{"kafka.tls", "kafka.ca", "kafka.sasl", "kafka.user", "kafka.password_file"} {
+			if s, _ := find(key); o.text(key) != s.value {
+				return b, fmt.Errorf("%s is %s and the broker is %s: it is for --broker external", key, o.text(key), b.Kind)
+			}
+		}
 	}
 	self, err := os.Executable()
 	if err != nil {

@@ -53,7 +53,8 @@ func (o *options) show(c *cobra.Command) error {
 // configFile writes a commented configuration file with the values given.
 func configFile(value func(key string) string) ([]byte, error) {
 	var b bytes.Buffer
-	b.WriteString("# A configuration of archbench, for --config. Precedence: command line, ARCHBENCH_* variables, this file, defaults.\n")
+	b.WriteString("# A configuration of archbench, for --config. Precedence: command line, ARCHBENCH_* variables, this file, defaults.\n" +
+		"# Each key is followed on its comment by the flag, if it has one, and the variable that win over it here.\n")
 	group := ""
 	for _, s := range settings() {
 		name, indent := s.key, ""
@@ -72,7 +73,7 @@ func configFile(value func(key string) string) ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("encode %s: %w", s.key, err)
 		}
-		fmt.Fprintf(&b, "%s# %s\n%s%s", indent, s.meaning, indent, line)
+		fmt.Fprintf(&b, "%s# %s [%s]\n%s%s", indent, s.meaning, strings.Join(s.elsewhere(), ", "), indent, line)
 	}
 	return b.Bytes(), nil
 }

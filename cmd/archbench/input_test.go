@@ -11,6 +11,13 @@ import (
 func TestBadCommandLines(t *testing.T) {
 	serve := []string{"serve", "kappa", "--topics", "x", "--data-dir", "d", "--bootstrap", "127.0.0.1:1"}
 	with := func(args ...string) []string { return append(serve[:len(serve):len(serve)], args...) }
+	elsewhere := func(sets ...string) []string {
+		args := []string{"run", "--broker", "external", "--bootstrap", "127.0.0.1:1"}
+		for _, s := range sets {
+			args = append(args, "--set", s)
+		}
+		return args
+	}
 	occupied := file(t, "occupied", "")
 	for _, c := range []struct {
 		args []string
@@ -56,13 +63,28 @@ func TestBadCommandLines(t *testing.T) {
 		{[]string{"run", "--scenario", "backfill", "--workload", "csv:/nonexistent/lines.csv"}, []string{"/nonexistent/lines.csv"}},
 		{[]string{"run", "--scenario", "backfill", "--workload", "online-retail", "--set", "workload.path=/nonexistent/r.csv"}, []string{"/nonexistent/r.csv"}},
 		{[]string{"run", "--scenario", "steady", "--workload", "retail"}, []string{`"retail"`, "online-retail"}},
-		{[]string{"run", "--set", "kafka.sasl=PLAIN", "--broker", "external", "--bootstrap", "127.0.0.1:1"}, []string{"kafka.user", passwordVariable}},
-		{[]string{"run", "--set", "kafka.ca=/ca.pem", "--broker", "external", "--bootstrap", "127.0.0.1:1"}, []string{"kafka.tls"}},
+		{elsewhere("kafka.sasl=PLAIN"), []string{"kafka.user", passwordVariable, "kafka.password_file"}},
+		{elsewhere("kafka.sasl=PLAN"), []string{`kafka.sasl is "PLAN"`, `did you mean "PLAIN"`, "SCRAM-SHA-512"}},
+		{elsewhere("kafka.user=me"), []string{"kafka.user is me and kafka.sasl is empty"}},
+		{elsewhere("kafka.sasl=PLAIN", "kafka.user=me", "kafka.password_file=/nonexistent/p"), []string{"kafka.password_file", "/nonexistent/p"}},
+		{elsewhere("kafka.sasl=PLAIN", "kafka.user=me", "kafka.password_file="+file(t, "two", "a\nb\n")), []string{"kafka.password_file", "on one line"}},
+		{elsewhere("kafka.sasl=PLAIN", "kafka.user=me", "kafka.password_file="+file(t, "none", "\n")), []string{"kafka.password_file", "must hold the password"}},
+		{elsewhere("kafka.ca=/ca.pem"), []string{"kafka.tls"}},
+		{elsewhere("kafka.tls=true", "kafka.ca=/nonexistent/ca.pem"), []string{"kafka.ca", "/nonexistent/ca.pem"}},
+		{elsewhere("kafka.tls=true", "kafka.ca="+occupied), []string{"kafka.ca", "no certificate in PEM form"}},
+		{elsewhere("kafka.compression=zst"), []string{`kafka.compression is "zst"`, `did you mean "zstd"`}},
+		{elsewhere("kafka.retention=-1s"), []string{"kafka.retention is -1s", "negative"}},
+		{elsewhere("topics=our team"), []string{"topics must be a prefix of topic names"}},
+		{[]string{"run", "--set", "kafka.tls=true"}, []string{"kafka.tls is true and the broker is auto", "--broker external"}},
+		{[]string{"broker", "--broker", "container", "--set", "kafka.user=me"}, []string{"kafka.user is me", "--broker external"}},
 		{[]string{"serve"}, []string{"lambda, kappa or unified"}},
 		{[]string{"serve", "flink"}, []string{`"flink"`, "lambda, kappa or unified"}},
 		{[]string{"serve", "kappa", "--topics", "x", "--bootstrap", "127.0.0.1:1"}, []string{"--data-dir"}},
 		{with("--policy", "bounded"), []string{"policy bounded is not available"}},
 		{with("--guarantee", "at-most-once"), []string{"guarantee at-most-once is not available"}},
+		{with("--set", "kafka.sasl=KERBEROS"), []string{`kafka.sasl is "KERBEROS"`, "PLAIN"}},
+		{with("--set", "kafka.compression=brotli"), []string{`kafka.compression is "brotli"`}},
+		{with("--set", "log_format=xml"), []string{`log_format is "xml"`, "text or json"}},
 		{with("--rules", "3"), []string{"unknown rules 3"}},
 		{with("--trigger", "0s"), []string{"trigger", "positive"}},
 		{with("--faults", "kappa.nowhere"), []string{`"kappa.nowhere"`, "known are"}},

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
@@ -14,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/viper"
 
-	"archbench/common/eventlog/kafkalog"
 	"archbench/common/view"
 	"archbench/workloads/disturb"
 )
@@ -26,7 +23,8 @@ type options struct {
 	command *cobra.Command
 	sets    []string
 	file    string
-	bound   error // of the definitions to flags and variables
+	bound   error  // of the definitions to flags and variables
+	runID   string // once it was asked for
 }
 
 // newOptions gives a command its flags: those of the keys named, --config and --set.
@@ -229,33 +227,4 @@ func (o *options) disturbances() disturb.Params {
 		Duplicates: o.number("disturb.duplicates"), Poison: o.number("disturb.poison"), LateProfiles: o.number("disturb.late_profiles"),
 		Schema2: o.flag("disturb.schema2"), Skew: o.number("disturb.skew"),
 	}
-}
-
-// kafka reads how to reach an external cluster. The password comes from the
-// environment alone.
-func (o *options) kafka() (kafkalog.Config, error) {
-	c := kafkalog.Config{Bootstrap: o.list("bootstrap"), Mechanism: o.text("kafka.sasl"), User: o.text("kafka.user"), Password: os.Getenv(passwordVariable)}
-	if c.Mechanism != "" && (c.User == "" || c.Password == "") {
-		return c, fmt.Errorf("kafka.sasl is %s: it needs kafka.user and %s", c.Mechanism, passwordVariable)
-	}
-	ca := o.text("kafka.ca")
-	if !o.flag("kafka.tls") {
-		if ca != "" {
-			return c, errors.New("kafka.ca is given and kafka.tls is false: set kafka.tls=true to speak TLS")
-		}
-		return c, nil
-	}
-	c.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
-	if ca == "" {
-		return c, nil
-	}
-	pem, err := os.ReadFile(ca)
-	if err != nil {
-		return c, fmt.Errorf("kafka.ca: %w", err)
-	}
-	c.TLS.RootCAs = x509.NewCertPool()
-	if !c.TLS.RootCAs.AppendCertsFromPEM(pem) {
-		return c, fmt.Errorf("kafka.ca: %s holds no certificate in PEM form", ca)
-	}
-	return c, nil
 }

@@ -115,7 +115,7 @@ func plan(o *options, progress io.Writer) (scenario.Plan, error) {
 	}
 	p := scenario.Plan{
 		Suite: o.text("suite"), Scenarios: o.list("scenario"), Architectures: o.list("arch"),
-		Broker: b, Kafka: b.Client,
+		Broker: b, Kafka: b.Client, Topics: o.text("topics"),
 		Partitions: int(o.integer("partitions")), Params: o.params(), Policy: architecture.Policy(o.text("policy")), Guarantee: architecture.Guarantee(o.text("guarantee")),
 		Workload: o.text("workload.source"), WorkloadPath: o.text("workload.path"), Disturb: o.disturbances(), Rate: o.number("rate"), Duration: o.duration("duration"), Events: o.integer("events"),
 		History: o.integer("history"), Trigger: o.duration("trigger"), BatchInterval: o.duration("batch_interval"), ReadsPerS: o.number("reads"),
@@ -154,7 +154,7 @@ func plan(o *options, progress io.Writer) (scenario.Plan, error) {
 func (o *options) writeConfig(path string, c scenario.ProcessConfig) error {
 	p := c.Params
 	own := map[string]string{
-		"bootstrap": strings.Join(c.Bootstrap, ","), "topics": c.Topics, "data_dir": c.DataDir, "listen": "127.0.0.1:0", "allow_control": "false", "faults": "",
+		"run_id": c.Run, "bootstrap": strings.Join(c.Bootstrap, ","), "topics": c.Topics, "data_dir": c.DataDir, "listen": "127.0.0.1:0", "allow_control": "false", "faults": "",
 		"policy": string(c.Policy), "guarantee": string(c.Guarantee), "rules": fmt.Sprint(int(c.Rules)),
 		"trigger": c.Trigger.String(), "batch_interval": c.BatchInterval.String(),
 		"windows.tumbling": p.Tumbling.String(), "windows.hop_size": p.HopSize.String(), "windows.hop_slide": p.HopSlide.String(), "windows.session_gap": p.SessionGap.String(),

@@ -69,15 +69,20 @@ func serveCommand() *cobra.Command {
 		if err := o.load(); err != nil {
 			return err
 		}
-		return serve(c.Context(), o, pipelines()[args[0]], c.OutOrStdout(), c.ErrOrStderr())
+		return serve(c.Context(), o, args[0], c.OutOrStdout(), c.ErrOrStderr())
 	}
 	return c
 }
 
 // serve runs an architecture until the context ends. What can go wrong without
 // a broker does so first.
-func serve(ctx context.Context, o *options, p pipeline, stdout, stderr io.Writer) error {
-	config, err := serveConfig(o, p, stderr)
+func serve(ctx context.Context, o *options, name string, stdout, stderr io.Writer) error {
+	logger, err := o.logger(stderr, name)
+	if err != nil {
+		return usage(err)
+	}
+	p := pipelines()[name]
+	config, err := serveConfig(o, p, logger)
 	if err != nil {
 		return usage(err)
 	}
@@ -89,6 +94,7 @@ func serve(ctx context.Context, o *options, p pipeline, stdout, stderr io.Writer
 	if err != nil {
 		return usage(err)
 	}
+	kafka.ClientID = "archbench-" + name + "-" + o.run()
 	l, err := net.Listen("tcp", o.text("listen"))
 	if err != nil {
 		return runtime(fmt.Errorf("the address to serve at cannot be had: %w", err))
@@ -107,7 +113,7 @@ func serve(ctx context.Context, o *options, p pipeline, stdout, stderr io.Writer
 	if err != nil {
 		return runtime(err)
 	}
-	a := metered{opened, log}
+	a := metered{opened, log, logger}
 	var control serving.Control
 	if o.flag("allow_control") {
 		control = controlOf(opened, config.Faults, p.bugs)
@@ -116,16 +122,33 @@ func serve(ctx context.Context, o *options, p pipeline, stdout, stderr io.Writer
 	if err != nil {
 		return usage(err)
 	}
+	s := a.Status()
+	logger.Info("serving", "address", l.Addr().String(), "policy", s.Policy, "guarantee", s.Guarantee, "rules", s.Rules, "coverage", s.Coverage.String())
 	if err := follow(ctx, a, server, l, stdout); err != nil {
+		logger.Error("ended", "err", err)
 		return runtime(err)
 	}
+	logger.Info("stopped", "coverage", a.Status().Coverage.String())
 	return nil
 }
 
-// metered is an architecture whose status tells what it has read of the broker.
+// metered is an architecture whose status tells what it has read of the broker,
+// and whose log tells what it was asked for.
 type metered struct {
 	architecture.Architecture
-	log *kafkalog.Log
+	log    *kafkalog.Log
+	logger *slog.Logger
+}
+
+// Reprocess implements architecture.Architecture.
+func (m metered) Reprocess(ctx context.Context, rules view.Rules) (architecture.Outcome, error) {
+	outcome, err := m.Architecture.Reprocess(ctx, rules)
+	if err != nil {
+		m.logger.Warn("a reprocess was refused", "rules", rules, "err", err)
+	} else {
+		m.logger.Info("a reprocess was asked for", "rules", rules, "started", outcome == architecture.Started)
+	}
+	return outcome, err
 }
 
 // Status implements architecture.Architecture.
@@ -157,12 +180,12 @@ func follow(ctx context.Context, a architecture.Architecture, server *serving.Se
 	return errors.Join(err, <-ran)
 }
 
-func serveConfig(o *options, p pipeline, stderr io.Writer) (architecture.Config, error) {
+func serveConfig(o *options, p pipeline, logger *slog.Logger) (architecture.Config, error) {
 	c := architecture.Config{
 		Topics: eventlog.TopicsOf(o.text("topics")), Dir: o.text("data_dir"), Params: o.params(),
 		Policy: architecture.Policy(o.text("policy")), Guarantee: architecture.Guarantee(o.text("guarantee")),
 		Trigger: o.duration("trigger"), BatchInterval: o.duration("batch_interval"), CommitInterval: o.duration("commit_interval"), MemoryBytes: o.integer("memory"),
-		Logger: slog.New(slog.NewTextHandler(stderr, nil)),
+		Logger: logger,
 	}
 	if err := errors.Join(architecture.CheckSemantics(c.Policy, c.Guarantee), c.Params.Validate()); err != nil {
 		return c, err

@@ -226,6 +226,10 @@ func TestRun(t *testing.T) {
 	if err != nil || !bytes.Contains(config, []byte("\ntop_k: 3\n")) || bytes.Contains(config, []byte("sesame")) {
 		t.Errorf("config: %v\n%s", err, config)
 	}
+	log, err := os.ReadFile(filepath.Join(out, "backfill", "kappa", "trial-1", "process.log"))
+	if err != nil || !bytes.Contains(log, []byte(" run=out architecture=kappa topics=out.")) { // the run's id is its directory's name
+		t.Errorf("the process's log does not say which run it belongs to: %v\n%s", err, log)
+	}
 	if err := os.Remove(filepath.Join(out, "report.md")); err != nil {
 		t.Fatal(err)
 	}

@@ -77,7 +77,10 @@ func settings() []setting {
 		{"kafka.tls", boolean, "false", "external broker: speak TLS", ""},
 		{"kafka.ca", text, "", "external broker: PEM file of the authorities to trust; empty: the system's", ""},
 		{"kafka.sasl", text, "", "external broker: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; empty: no SASL", ""},
-		{"kafka.user", text, "", "external broker: SASL user; the password comes from " + passwordVariable, ""},
+		{"kafka.user", text, "", "external broker: SASL user; the password comes from " + passwordVariable + " or a file", ""},
+		{"kafka.password_file", text, "", "external broker: file that holds the SASL password and nothing else", ""},
+		{"kafka.retention", duration, "0s", "least time for which topics keep records, where a cluster keeps none for ever; 0s: for ever", ""},
+		{"kafka.compression", text, "none", "compression of what is written to Kafka: none, gzip, snappy, lz4 or zstd", ""},
 		{"workload.source", text, "synthetic", "source of events: synthetic, online-retail or csv:PATH", "workload"},
 		{"workload.path", text, "", "file of the online-retail data; empty: the known places", ""},
 		{"disturb.late", number, "0", "share of the order lines that are sent late", ""},
@@ -105,11 +108,13 @@ func settings() []setting {
 		{"trials", integer, "1", "trials of each measurement", "trials"},
 		{"out", text, "", "directory of the run; empty: results/runs/<UTC>-<suite or scenarios>", "out"},
 		{"strict", boolean, "false", "exit 3 if a gate failed", "strict"},
-		{"topics", text, "", "serve: prefix of the topic set", "topics"},
+		{"topics", text, "", "serve: prefix of the topic set; run: begins the names of all topics, if not the run's name and time", "topics"},
 		{"data_dir", text, "", "serve: data directory", "data-dir"},
 		{"listen", text, "127.0.0.1:0", "serve: address to listen at; one that is not the loopback's needs " + serving.TokenVariable, "listen"},
 		{"rules", integer, "1", "serve: rules to begin with in an empty data directory: 1 (every line) or 2 (merchandise only)", "rules"},
 		{"allow_control", boolean, "false", "serve: allow POST /v1/control (demonstrations)", "allow-control"},
+		{"run_id", text, "", "serve: the run that this process belongs to, in every line of its log; empty: one of its own", ""},
+		{"log_format", text, "text", "serve: form of the log, text or json", ""},
 		{"faults", text, "", "serve: planted crash points and bugs, such as kappa.after-commit=3,bug:count-duplicates", "faults"},
 		window("tumbling", d.Tumbling, "window of revenue_by_country"),
 		window("hop_size", d.HopSize, "window of rolling_revenue, a multiple of its slide"),
@@ -149,6 +154,14 @@ func find(key string) (setting, bool) {
 // variable is the environment variable of a setting.
 func (s setting) variable() string {
 	return "ARCHBENCH_" + strings.ToUpper(strings.ReplaceAll(s.key, ".", "_"))
+}
+
+// elsewhere is where else than in a file a setting may be given.
+func (s setting) elsewhere() []string {
+	if s.flag == "" {
+		return []string{s.variable()}
+	}
+	return []string{"--" + s.flag, s.variable()}
 }
 
 // isOtherVariable reports whether a variable begins with ARCHBENCH_ and is no setting.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,6 +15,7 @@ import (
 
 	"archbench/bench/scenario"
 	"archbench/common/architecture"
+	"archbench/common/eventlog/kafkalog/kafkalogtest"
 	"archbench/common/view"
 	"archbench/results"
 	"archbench/workloads/disturb"
@@ -119,9 +121,60 @@ func TestConfigFileIsReadBack(t *testing.T) {
 	}
 }
 
+// TestCommittedConfiguration holds that archbench.yaml in the repository says what
+// the definitions say, and nothing else.
+func TestCommittedConfiguration(t *testing.T) {
+	path := filepath.Join("..", "..", "archbench.yaml")
+	committed, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := configFile(func(key string) string { s, _ := find(key); return s.value })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(string(want), string(committed)); d != "" {
+		t.Errorf("run make config; the file differs: %s", d)
+	}
+	o := loaded(t, "--config", path)
+	for _, s := range settings() {
+		if o.text(s.key) != s.value || o.source(s) != path {
+			t.Errorf("%s is %q from %s, want its default %q", s.key, o.text(s.key), o.source(s), s.value)
+		}
+	}
+}
+
+// TestKafkaSettings holds that what a cluster is told comes from its settings,
+// and the password from the environment or a file.
+func TestKafkaSettings(t *testing.T) {
+	authority := kafkalogtest.NewAuthority(t).File(t)
+	login := []string{"--set", "kafka.tls=true", "--set", "kafka.ca=" + authority, "--set", "kafka.sasl=scram-sha-512", "--set", "kafka.user=$ConnectionString"}
+	check := func(t *testing.T, password string, more ...string) {
+		t.Helper()
+		c, err := loaded(t, append(login, append(more, "--bootstrap", "a:1,b:2", "--set", "kafka.compression=lz4", "--set", "kafka.retention=48h")...)...).kafka()
+		if err != nil || c.Mechanism != "SCRAM-SHA-512" || c.User != "$ConnectionString" || c.Password != password || c.TLS == nil || c.TLS.RootCAs == nil ||
+			c.Compression != "lz4" || c.Retention != 48*time.Hour || !slices.Equal(c.Bootstrap, []string{"a:1", "b:2"}) {
+			t.Errorf("%+v, %v", c, err)
+		}
+	}
+	t.Run("password from a file", func(t *testing.T) {
+		check(t, "Endpoint=sb://x/;Key=a+b/c==", "--set", "kafka.password_file="+file(t, "password", "Endpoint=sb://x/;Key=a+b/c==\n"))
+	})
+	t.Run("file named by the environment", func(t *testing.T) {
+		t.Setenv("ARCHBENCH_KAFKA_PASSWORD_FILE", file(t, "password", "hush"))
+		check(t, "hush")
+	})
+	t.Setenv(passwordVariable, " spaces stay ")
+	t.Run("password from the environment", func(t *testing.T) { check(t, " spaces stay ") })
+	says := "both " + passwordVariable + " and kafka.password_file are set"
+	if _, err := loaded(t, append(login, "--set", "kafka.password_file="+file(t, "password", "x"))...).kafka(); err == nil || !strings.Contains(err.Error(), says) {
+		t.Errorf("%v, want %q", err, says)
+	}
+}
+
 func TestProcessesGetTheRunsSettings(t *testing.T) {
 	t.Setenv(passwordVariable, "hush")
-	o := loaded(t, "--set", "memory=12345678", "--set", "commit_interval=70ms", "--set", "kafka.user=me", "--set", "kafka.sasl=PLAIN", "--trigger", "9s", "--listen", "0.0.0.0:1")
+	o := loaded(t, "--set", "kafka.compression=zstd", "--set", "memory=12345678", "--set", "commit_interval=70ms", "--set", "kafka.user=me", "--set", "kafka.sasl=PLAIN", "--trigger", "9s", "--listen", "0.0.0.0:1")
 	path := filepath.Join(t.TempDir(), "config.yaml")
 	params := view.DefaultParams()
 	params.HopSize, params.TopK = 3*time.Hour+7*time.Minute, 5
@@ -138,7 +191,7 @@ func TestProcessesGetTheRunsSettings(t *testing.T) {
 		t.Error("a secret stands in a file")
 	}
 	got := loaded(t, "--config", path)
-	c, err := serveConfig(got, pipelines()["kappa"], os.Stderr)
+	c, err := serveConfig(got, pipelines()["kappa"], slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +203,7 @@ func TestProcessesGetTheRunsSettings(t *testing.T) {
 		t.Errorf("a measured process listens at %s", got.text("listen"))
 	}
 	k, err := got.kafka()
-	if err != nil || k.User != "me" || k.Password != "hush" || !slices.Equal(k.Bootstrap, []string{"a:1", "b:2"}) {
+	if err != nil || k.Compression != "zstd" || k.User != "me" || k.Password != "hush" || !slices.Equal(k.Bootstrap, []string{"a:1", "b:2"}) {
 		t.Errorf("%+v, %v", k, err)
 	}
 }

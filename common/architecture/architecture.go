@@ -171,8 +171,13 @@ type Status struct {
 	State       map[string]int64 `json:"state"`               // named state sizes, entries or bytes as the name says
 	Batch       *BatchStatus     `json:"batch,omitempty"`     // Lambda's batch layer
 	Reprocess   *Progress        `json:"reprocess,omitempty"` // the running or last reprocess
-	CrashPoints []string         `json:"crash_points"`
-	Bugs        []string         `json:"bugs"`
+	// WatermarksMS are, by partition of orders, the greatest event times of the lines
+	// read since the process started; null where there was none yet.
+	WatermarksMS []*int64 `json:"watermarks_ms,omitempty"`
+	// Durations are those of the work done since the process started.
+	Durations   map[Work]Histogram `json:"durations,omitempty"`
+	CrashPoints []string           `json:"crash_points"`
+	Bugs        []string           `json:"bugs"`
 }
 
 // BatchStatus reports Lambda's batch layer.

@@ -77,6 +77,8 @@ var (
 	ErrUnknownTopic = errors.New("unknown topic")
 	// ErrTopicExists means that a topic to be created is there already.
 	ErrTopicExists = errors.New("topic exists already")
+	// ErrDenied means that the cluster does not allow this user to do it.
+	ErrDenied = errors.New("not allowed")
 	// ErrClosed means that the log or the cursor has been closed.
 	ErrClosed = errors.New("log is closed")
 )

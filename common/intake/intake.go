@@ -24,6 +24,8 @@ type Source struct {
 	// OrderLetters and CustomerLetters are shared with others that read the same
 	// partition, so that each unusable record gets one letter; nil: there are none.
 	OrderLetters, CustomerLetters *Letters
+	// Watermarks is told of the lines that were read; nil: nobody is.
+	Watermarks *Watermarks
 	// Chunk bounds the records of one batch, so that a replay leaves room for others; 0: as they come.
 	Chunk int
 }
@@ -74,6 +76,7 @@ func (s Source) FollowOrders(ctx context.Context, from int64, take func(Orders) 
 			}
 		}
 		batch.Next = records[len(records)-1].Offset + 1
+		s.Watermarks.saw(s.Partition, batch.Records)
 		return take(batch)
 	})
 }

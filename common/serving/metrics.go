@@ -109,8 +109,8 @@ func statusMetrics() []metric {
 			return float64(*s.BrokerReadBytes), true
 		}},
 		batch("batch_runs_total", "Runs of the batch layer.", prometheus.CounterValue, func(b *architecture.BatchStatus) float64 { return float64(b.Runs) }),
+		batch("batch_last_duration_seconds", "Last run of the batch layer.", prometheus.GaugeValue, func(b *architecture.BatchStatus) float64 { return b.LastSeconds }),
 		batch("batch_preempted_total", "Runs of the batch layer that were given up for a reprocess.", prometheus.CounterValue, func(b *architecture.BatchStatus) float64 { return float64(b.Preempted) }),
-		batch("batch_duration_seconds", "Last run of the batch layer.", prometheus.GaugeValue, func(b *architecture.BatchStatus) float64 { return b.LastSeconds }),
 		batch("batch_interval_seconds", "Time between the last two starts of the batch layer.", prometheus.GaugeValue, func(b *architecture.BatchStatus) float64 { return b.IntervalSeconds }),
 		reprocess("reprocess_running", "1 while a reprocess runs.", func(p *architecture.Progress) float64 { return float64(truth(p.Running)) }),
 		reprocess("reprocess_done_records", "Records replayed by the running or last reprocess.", func(p *architecture.Progress) float64 { return float64(p.Done) }),
@@ -120,17 +120,32 @@ func statusMetrics() []metric {
 }
 
 var (
-	stateDesc    = describe("state_size", "State sizes, entries or bytes as the name says.", "state")
-	coverageDesc = describe("coverage_offset", "Next offset that answers do not include.", "topic", "partition")
+	infoDesc      = describe("info", "1; the labels say what is served.", "architecture", "policy", "guarantee")
+	stateDesc     = describe("state_size", "State sizes, entries or bytes as the name says.", "state")
+	coverageDesc  = describe("coverage_offset", "Next offset that answers do not include.", "topic", "partition")
+	committedDesc = describe("committed_offset", "Next offset that a crash now would fall back to.", "topic", "partition")
+	seamDesc      = describe("seam_offset", "Next offset that the batch layer's part of the answers does not include.", "topic", "partition")
+	watermarkDesc = describe("watermark_timestamp_seconds", "Greatest event time of the lines read since the start, seconds since the epoch.", "partition")
 )
+
+// durationDescs are the histograms of the kinds of work.
+var durationDescs = map[architecture.Work]*prometheus.Desc{
+	architecture.Commit:     describe("commit_duration_seconds", "Time of a durable commit, from the decision on."),
+	architecture.Batch:      describe("batch_duration_seconds", "Time of one run of the batch layer."),
+	architecture.Compaction: describe("compaction_duration_seconds", "Time of merging files or rows of the state."),
+}
 
 // Describe implements prometheus.Collector.
 func (c statusCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, m := range statusMetrics() {
 		ch <- m.desc
 	}
-	ch <- stateDesc
-	ch <- coverageDesc
+	for _, d := range []*prometheus.Desc{infoDesc, stateDesc, coverageDesc, committedDesc, seamDesc, watermarkDesc} {
+		ch <- d
+	}
+	for _, d := range durationDescs {
+		ch <- d
+	}
 }
 
 // Collect implements prometheus.Collector.
@@ -141,15 +156,37 @@ func (c statusCollector) Collect(ch chan<- prometheus.Metric) {
 			ch <- prometheus.MustNewConstMetric(m.desc, m.kind, value)
 		}
 	}
+	ch <- prometheus.MustNewConstMetric(infoDesc, prometheus.GaugeValue, 1, s.Architecture, string(s.Policy), string(s.Guarantee))
 	for name, n := range s.State {
 		ch <- prometheus.MustNewConstMetric(stateDesc, prometheus.GaugeValue, float64(n), name)
 	}
-	collectCoverage(ch, "orders", s.Coverage.Orders)
-	collectCoverage(ch, "customers", s.Coverage.Customers)
+	collectOffsets(ch, coverageDesc, s.Coverage)
+	collectOffsets(ch, committedDesc, s.Committed)
+	if s.Seam != nil {
+		collectOffsets(ch, seamDesc, *s.Seam)
+	}
+	for p, ms := range s.WatermarksMS {
+		if ms != nil {
+			ch <- prometheus.MustNewConstMetric(watermarkDesc, prometheus.GaugeValue, float64(*ms)/1000, strconv.Itoa(p))
+		}
+	}
+	for work, h := range s.Durations {
+		ch <- prometheus.MustNewConstHistogram(durationDescs[work], h.Count, h.Seconds, buckets(h))
+	}
 }
 
-func collectCoverage(ch chan<- prometheus.Metric, topic string, v coverage.Vector) {
-	for p, offset := range v {
-		ch <- prometheus.MustNewConstMetric(coverageDesc, prometheus.GaugeValue, float64(offset), topic, strconv.Itoa(p))
+func collectOffsets(ch chan<- prometheus.Metric, desc *prometheus.Desc, c coverage.Coverage) {
+	for topic, v := range map[string]coverage.Vector{"orders": c.Orders, "customers": c.Customers} {
+		for p, offset := range v {
+			ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(offset), topic, strconv.Itoa(p))
+		}
 	}
+}
+
+func buckets(h architecture.Histogram) map[float64]uint64 {
+	b := map[float64]uint64{}
+	for i, bound := range architecture.Bounds() {
+		b[bound] = h.Within[i]
+	}
+	return b
 }

@@ -29,6 +29,7 @@ type fake struct {
 	asked     view.Query
 	began     chan struct{} // if set, an answer says that it began and waits for finish
 	finish    chan struct{}
+	status    *architecture.Status // nil: a small one
 }
 
 func (f *fake) rows(v view.Name) []view.Row {
@@ -70,6 +71,9 @@ func (f *fake) Reprocess(context.Context, view.Rules) (architecture.Outcome, err
 	return f.outcome, f.err
 }
 func (f *fake) Status() architecture.Status {
+	if f.status != nil {
+		return *f.status
+	}
 	return architecture.Status{Architecture: "fake", Ready: f.ready, Lag: 7, State: map[string]int64{"rows": 5}, Coverage: f.announcer.Latest().Coverage,
 		Reprocess: &architecture.Progress{Running: true, Done: 3, Total: 9}}
 }

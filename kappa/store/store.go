@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -47,12 +48,14 @@ const (
 	prefixSize = 1 + 4 + 2
 )
 
-// Open opens the store in a directory, which it makes if need be.
-func Open(dir string) (*Store, error) {
+// Open opens the store in a directory, which it makes if need be. compacted is
+// told how long each compaction took, on whatever goroutine.
+func Open(dir string, compacted func(took time.Duration)) (*Store, error) {
 	db, err := pebble.Open(dir, &pebble.Options{
-		Logger:       quiet{},
-		MemTableSize: 32 << 20,
-		CacheSize:    32 << 20, // the state is in memory; the store is read at start only
+		Logger:        quiet{},
+		EventListener: &pebble.EventListener{CompactionEnd: func(c pebble.CompactionInfo) { compacted(c.TotalDuration) }},
+		MemTableSize:  32 << 20,
+		CacheSize:     32 << 20, // the state is in memory; the store is read at start only
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open the state store %s: %w (if it is damaged, remove the data directory to build the state anew from the log)", dir, err)

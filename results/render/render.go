@@ -166,7 +166,11 @@ func (w *report) setting() {
 		w.line("- Processors: harness and broker on %v, the architecture on %v", r.Host.CPUSets.Harness, r.Host.CPUSets.Architecture)
 	}
 	w.line("- Taken by the machine's own host: %.1f %% of the processors' time", r.Host.StealPercent)
-	w.line("- Broker: %s, %d partitions of each topic", brokerName(r.Broker), r.Broker.Partitions)
+	compressed := ""
+	if r.Broker.Compression != "" {
+		compressed = ", what is written compressed by " + r.Broker.Compression
+	}
+	w.line("- Broker: %s, %d partitions of each topic%s", brokerName(r.Broker), r.Broker.Partitions, compressed)
 	for _, why := range r.Broker.Because {
 		w.line("- Passed over: %s", why)
 	}

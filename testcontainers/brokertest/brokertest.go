@@ -2,6 +2,7 @@ package brokertest
 
 import (
 	"context"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -42,11 +43,35 @@ func Bootstrap(t testing.TB) []string {
 // Start starts a real Kafka for this test alone, so that it may be killed.
 func Start(t testing.TB) broker.Broker {
 	t.Helper()
+	return start(t, func(ctx context.Context, kind string) (broker.Broker, error) {
+		return broker.Start(ctx, broker.Options{Kind: kind})
+	})
+}
+
+// Guarded starts a real Kafka that has a guarded listener too.
+func Guarded(t testing.TB, g broker.Guard) broker.Broker {
+	t.Helper()
+	return start(t, func(ctx context.Context, kind string) (broker.Broker, error) {
+		return broker.Start(ctx, broker.Options{Kind: kind, Guard: &g})
+	})
+}
+
+// Cluster starts a real Kafka of n nodes.
+func Cluster(t testing.TB, n int) *broker.Cluster {
+	t.Helper()
+	return start(t, func(ctx context.Context, kind string) (*broker.Cluster, error) {
+		return broker.StartCluster(ctx, broker.Options{Kind: kind}, n)
+	})
+}
+
+// start starts the first kind of real Kafka that is to be had; it ends with the test.
+func start[B io.Closer](t testing.TB, kind func(context.Context, string) (B, error)) (b B) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	var said []string
-	for _, kind := range []string{broker.Container, broker.Local} {
-		b, err := broker.Start(ctx, broker.Options{Kind: kind})
+	for _, name := range []string{broker.Container, broker.Local} {
+		b, err := kind(ctx, name)
 		if err == nil {
 			t.Cleanup(func() {
 				if err := b.Close(); err != nil {
@@ -55,12 +80,12 @@ func Start(t testing.TB) broker.Broker {
 			})
 			return b
 		}
-		said = append(said, kind+": "+err.Error())
+		said = append(said, name+": "+err.Error())
 	}
 	why := "real Kafka is not to be had: " + strings.Join(said, "; ")
 	if slices.Contains(strings.Split(os.Getenv("ARCHBENCH_REQUIRE"), ","), "kafka") {
 		t.Fatal(why)
 	}
 	t.Skip(why)
-	return nil
+	return b
 }

@@ -26,14 +26,14 @@ func (l *Log) describe(ctx context.Context, topic string) (kadm.BrokerDetails, k
 		return nil, kadm.TopicDetail{}, eventlog.ErrClosed
 	}
 	if err != nil {
-		return nil, kadm.TopicDetail{}, fmt.Errorf("metadata of %s: %w", topic, err)
+		return nil, kadm.TopicDetail{}, fmt.Errorf("metadata of %s: %w", topic, l.config.denial(err, "DESCRIBE", topic))
 	}
 	d := m.Topics[topic]
 	switch {
 	case errors.Is(d.Err, kerr.UnknownTopicOrPartition), d.Err == nil && len(d.Partitions) == 0:
 		return nil, kadm.TopicDetail{}, fmt.Errorf("topic %s: %w", topic, eventlog.ErrUnknownTopic)
 	case d.Err != nil:
-		return nil, kadm.TopicDetail{}, fmt.Errorf("metadata of %s: %w", topic, d.Err)
+		return nil, kadm.TopicDetail{}, fmt.Errorf("metadata of %s: %w", topic, l.config.denial(d.Err, "DESCRIBE", topic))
 	}
 	return m.Brokers, d, nil
 }
@@ -44,7 +44,7 @@ func (l *Log) Bounds(ctx context.Context, topic string, partition int) (start, e
 		for began := time.Now(); ; {
 			o, err := lookup(ctx, list, topic, partition)
 			if err == nil || !kerr.IsRetriable(err) || errors.Is(err, kerr.UnknownTopicOrPartition) || time.Since(began) > giveUpAsking {
-				return o, l.orClosed(err)
+				return o, l.orClosed(l.config.denial(err, "DESCRIBE", topic))
 			}
 			if err := pause(ctx, backoff); err != nil { // a leader that has just moved
 				return 0, err
@@ -75,25 +75,6 @@ func lookup(ctx context.Context, list func(context.Context, ...string) (kadm.Lis
 		return 0, fmt.Errorf("offsets of %s partition %d: %w", topic, partition, o.Err)
 	}
 	return o.Offset, nil
-}
-
-// Create implements eventlog.Admin.
-func (l *Log) Create(ctx context.Context, partitions int, topics ...string) error {
-	unlimited, remove := "-1", "delete"
-	configs := map[string]*string{"retention.ms": &unlimited, "retention.bytes": &unlimited, "cleanup.policy": &remove}
-	answers, err := l.admin.CreateTopics(ctx, int32(partitions), -1, configs, topics...)
-	if err != nil {
-		return l.orClosed(fmt.Errorf("create topics: %w", err))
-	}
-	for _, a := range answers.Sorted() {
-		switch {
-		case errors.Is(a.Err, kerr.TopicAlreadyExists):
-			return fmt.Errorf("create topic %s: %w", a.Topic, eventlog.ErrTopicExists)
-		case a.Err != nil:
-			return fmt.Errorf("create topic %s: %w %s", a.Topic, a.Err, a.ErrMessage)
-		}
-	}
-	return l.awaitLeaders(ctx, partitions, topics)
 }
 
 // awaitLeaders returns when every partition can be written: a cluster answers
@@ -159,7 +140,7 @@ func (l *Log) Delete(ctx context.Context, topics ...string) error {
 			return fmt.Errorf("delete topic %s: %w", a.Topic, eventlog.ErrUnknownTopic)
 		}
 		if a.Err != nil {
-			return fmt.Errorf("delete topic %s: %w", a.Topic, a.Err)
+			return fmt.Errorf("delete topic %s: %w", a.Topic, l.config.denial(a.Err, "DELETE", a.Topic))
 		}
 	}
 	return nil

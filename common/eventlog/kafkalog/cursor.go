@@ -135,7 +135,7 @@ func (c *cursor) fetch(ctx context.Context) error {
 	if err == nil || errors.As(err, new(*eventlog.PositionError)) {
 		return err
 	}
-	return &readError{c.place, c.at, err}
+	return &readError{c.place, c.at, c.log.config.denial(err, "READ", c.topic)}
 }
 
 // connect returns the connection, dialled anew after a failure. A topic that was

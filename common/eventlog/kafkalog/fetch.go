@@ -28,7 +28,7 @@ func (l *Log) Fetch(ctx context.Context, topic string, partition int, offset int
 		return err
 	})
 	if err != nil {
-		return eventlog.Record{}, fmt.Errorf("fetch %s partition %d offset %d: %w", topic, partition, offset, err)
+		return eventlog.Record{}, fmt.Errorf("fetch %s partition %d offset %d: %w", topic, partition, offset, l.config.denial(err, "READ", topic))
 	}
 	return r, nil
 }

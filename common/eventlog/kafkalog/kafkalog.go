@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,9 +26,15 @@ import (
 // Config says how to reach a cluster.
 type Config struct {
 	Bootstrap []string
+	ClientID  string      // by which brokers tell clients apart; empty: archbench
 	TLS       *tls.Config // nil: plaintext
-	// Mechanism is PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; empty: no SASL.
+	// Mechanism is one of Mechanisms; empty: no SASL.
 	Mechanism, User, Password string
+	// Compression is what Append compresses with, one of Compressions; empty: none.
+	// Reading takes them all.
+	Compression string
+	// Retention is the least time for which topics keep records; 0: for ever.
+	Retention time.Duration
 }
 
 const (
@@ -49,12 +56,15 @@ const (
 
 // Log implements eventlog.Log and eventlog.Admin on a Kafka cluster.
 type Log struct {
-	dialer   *kafka.Dialer
-	received *atomic.Int64 // bytes that came over the dialer's connections
-	client   *kgo.Client
-	admin    *kadm.Client
-	life     context.Context // ends with Close
-	end      context.CancelFunc
+	config    Config
+	mechanism sasl.Mechanism         // of kafka-go; nil: no SASL
+	codec     kafka.CompressionCodec // nil: none
+	connect   func(ctx context.Context, network, address string) (net.Conn, error)
+	received  *atomic.Int64 // bytes that came over the connections made by connect
+	client    *kgo.Client
+	admin     *kadm.Client
+	life      context.Context // ends with Close
+	end       context.CancelFunc
 
 	mu       sync.Mutex
 	widths   map[string]int // partitions of the topics written to
@@ -68,7 +78,8 @@ type place struct {
 	partition int
 }
 
-// Open connects to a cluster and fails if no broker answers within ten seconds.
+// Open connects to a cluster and fails if no broker answers within ten seconds,
+// or as soon as one refuses to be talked to like this.
 func Open(ctx context.Context, c Config) (*Log, error) {
 	if len(c.Bootstrap) == 0 {
 		return nil, errors.New("no Kafka broker is named: give at least one address as HOST:PORT")
@@ -77,7 +88,14 @@ func Open(ctx context.Context, c Config) (*Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	options = append(options, kgo.SeedBrokers(c.Bootstrap...), kgo.DialTimeout(dialTimeout), kgo.MetadataMinAge(metadataAge),
+	codec, err := codecOf(c.Compression)
+	if err != nil {
+		return nil, err
+	}
+	if c.ClientID == "" {
+		c.ClientID = "archbench"
+	}
+	options = append(options, kgo.ClientID(c.ClientID), kgo.SeedBrokers(c.Bootstrap...), kgo.DialTimeout(dialTimeout), kgo.MetadataMinAge(metadataAge),
 		kgo.RetryTimeout(giveUpAsking), kgo.RequestRetries(int(giveUpAsking/backoff)), kgo.RetryBackoffFn(func(int) time.Duration { return backoff }))
 	if c.TLS != nil {
 		options = append(options, kgo.DialTLSConfig(c.TLS))
@@ -91,20 +109,26 @@ func Open(ctx context.Context, c Config) (*Log, error) {
 	admin := kadm.NewClient(client)
 	if _, err := admin.BrokerMetadata(answer); err != nil {
 		client.Close()
-		return nil, fmt.Errorf("no Kafka broker answers at %s: %w", strings.Join(c.Bootstrap, ","), err)
+		return nil, c.unreachable(answer, err)
 	}
 	life, end := context.WithCancel(context.Background())
 	received := new(atomic.Int64)
 	return &Log{
-		dialer:   &kafka.Dialer{ClientID: "archbench", Timeout: dialTimeout, DialFunc: dialCounting(received), TLS: c.TLS, SASLMechanism: mechanism},
-		received: received,
-		client:   client, admin: admin, life: life, end: end,
+		config:    c,
+		mechanism: mechanism,
+		codec:     codec,
+		connect:   dialCounting(received, c.TLS),
+		received:  received,
+		client:    client, admin: admin, life: life, end: end,
 		widths: map[string]int{}, writers: map[place]*line{}, fetchers: map[place]*line{}, cursors: map[*cursor]struct{}{},
 	}, nil
 }
 
+// Mechanisms are the SASL mechanisms by which a user can log in.
+func Mechanisms() []string { return []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"} }
+
 func (c Config) sasl() (sasl.Mechanism, []kgo.Opt, error) {
-	switch strings.ToUpper(c.Mechanism) {
+	switch c.Mechanism {
 	case "":
 		return nil, nil, nil
 	case "PLAIN":
@@ -116,7 +140,7 @@ func (c Config) sasl() (sasl.Mechanism, []kgo.Opt, error) {
 		m, err := scram.Mechanism(scram.SHA512, c.User, c.Password)
 		return m, []kgo.Opt{kgo.SASL(kgoscram.Auth{User: c.User, Pass: c.Password}.AsSha512Mechanism())}, err
 	}
-	return nil, nil, fmt.Errorf("unknown SASL mechanism %q: it may be PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", c.Mechanism)
+	return nil, nil, fmt.Errorf("unknown SASL mechanism %q: it may be %s", c.Mechanism, strings.Join(Mechanisms(), ", "))
 }
 
 // Close implements eventlog.Log. Cursors that wait and writes under way end with ErrClosed.

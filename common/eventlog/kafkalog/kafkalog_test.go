@@ -255,9 +255,10 @@ func TestTopicsAreKeptForEver(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	for says, c := range map[string]kafkalog.Config{
-		"no Kafka broker is named":                 {},
-		"unknown SASL mechanism \"KERBEROS\"":      {Bootstrap: []string{"127.0.0.1:1"}, Mechanism: "KERBEROS"},
-		"no Kafka broker answers at 127.0.0.1:1: ": {Bootstrap: []string{"127.0.0.1:1"}},
+		"no Kafka broker is named":                       {},
+		"unknown compression \"brotli\": it may be none": {Bootstrap: []string{"127.0.0.1:1"}, Compression: "brotli"},
+		"unknown SASL mechanism \"KERBEROS\"":            {Bootstrap: []string{"127.0.0.1:1"}, Mechanism: "KERBEROS"},
+		"no Kafka broker answers at 127.0.0.1:1: ":       {Bootstrap: []string{"127.0.0.1:1"}},
 	} {
 		if _, err := kafkalog.Open(t.Context(), c); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%+v: %v, want %q", c, err, says)
@@ -269,6 +270,7 @@ func TestRefusals(t *testing.T) {
 func TestSASL(t *testing.T) {
 	for _, mechanism := range []string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"} {
 		t.Run(mechanism, func(t *testing.T) {
+			t.Parallel()
 			c := cluster(t, 1, kfake.EnableSASL(), kfake.Superuser(mechanism, "user", "secret"))
 			config := kafkalog.Config{Bootstrap: c.ListenAddrs(), Mechanism: mechanism, User: "user", Password: "secret"}
 			l, err := kafkalog.Open(t.Context(), config)

@@ -2,6 +2,7 @@ package kafkalog
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -47,12 +48,26 @@ func (e *noPartition) Error() string {
 	return fmt.Sprintf("topic %s has no partition %d, only %d", e.topic, e.partition, e.has)
 }
 
-// dial connects to the partition's leader.
+// dial connects to the partition's leader and is let in. kafka-go waits for the
+// answers to SASL without end, so the end of the context closes the connection.
 func (l *Log) dial(ctx context.Context, p kafka.Partition) (*kafka.Conn, error) {
-	conn, err := l.dialer.DialPartition(ctx, "tcp", "", p)
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	inTime := func() bool { return true }
+	dialer := kafka.Dialer{ClientID: l.config.ClientID, SASLMechanism: l.mechanism, DialFunc: func(_ context.Context, network, address string) (net.Conn, error) {
+		conn, err := l.connect(ctx, network, address)
+		if err == nil {
+			inTime = context.AfterFunc(ctx, func() { conn.Close() })
+		}
+		return conn, err
+	}}
+	conn, err := dialer.DialPartition(ctx, "tcp", "", p)
+	if err == nil && !inTime() {
+		err = errors.Join(context.Cause(ctx), conn.Close())
+	}
 	if err != nil {
 		at := net.JoinHostPort(p.Leader.Host, strconv.Itoa(p.Leader.Port))
-		return nil, fmt.Errorf("connect to the leader of %s partition %d at %s: %w", p.Topic, p.ID, at, err)
+		return nil, fmt.Errorf("connect to the leader of %s partition %d at %s: %w", p.Topic, p.ID, at, l.config.refusal(err))
 	}
 	if err := conn.SetRequiredAcks(int(kafka.RequireAll)); err != nil {
 		return nil, errors.Join(err, conn.Close())
@@ -64,7 +79,7 @@ func (l *Log) dial(ctx context.Context, p kafka.Partition) (*kafka.Conn, error) 
 func final(err error) bool {
 	var refused kafka.Error
 	return errors.Is(err, eventlog.ErrClosed) || errors.Is(err, eventlog.ErrUnknownTopic) || errors.Is(err, errGap) || errors.As(err, new(*eventlog.PositionError)) ||
-		errors.As(err, new(*noPartition)) || errors.As(err, &refused) && !refused.Temporary()
+		errors.As(err, new(*noPartition)) || errors.As(err, new(*tls.CertificateVerificationError)) || errors.As(err, &refused) && !refused.Temporary()
 }
 
 // lasting says since when something has been so.

@@ -2,6 +2,8 @@ package kafkalog
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"net"
 	"sync/atomic"
 )
@@ -10,16 +12,37 @@ import (
 // and write records, since Open: compressed as they came, with the protocol's own.
 func (l *Log) ReceivedBytes() int64 { return l.received.Load() }
 
-// dialCounting dials connections that add what they receive to a count.
-func dialCounting(received *atomic.Int64) func(ctx context.Context, network, address string) (net.Conn, error) {
+// dialCounting dials connections, over TLS if it is given, that add what they
+// receive to a count. The Dialer's own TLS would leave a connection open whose
+// handshake failed.
+func dialCounting(received *atomic.Int64, config *tls.Config) func(ctx context.Context, network, address string) (net.Conn, error) {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		d := net.Dialer{Timeout: dialTimeout}
-		conn, err := d.DialContext(ctx, network, address)
+		plain, err := (&net.Dialer{}).DialContext(ctx, network, address)
 		if err != nil {
 			return nil, err
 		}
-		return &counted{conn, received}, nil
+		conn := &counted{plain, received}
+		if config == nil {
+			return conn, nil
+		}
+		secured := tls.Client(conn, forServer(config, address))
+		if err := secured.HandshakeContext(ctx); err != nil {
+			return nil, errors.Join(err, conn.Close())
+		}
+		return secured, nil
 	}
+}
+
+// forServer is the configuration for one server, whose name its certificate must hold.
+func forServer(config *tls.Config, address string) *tls.Config {
+	if config.ServerName != "" {
+		return config
+	}
+	config = config.Clone()
+	if host, _, err := net.SplitHostPort(address); err == nil { // dialling it would have failed
+		config.ServerName = host
+	}
+	return config
 }
 
 type counted struct {

@@ -3,6 +3,7 @@ package kafkalog
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/segmentio/kafka-go"
 	"golang.org/x/sync/errgroup"
@@ -12,6 +13,29 @@ import (
 
 // maxWrite bounds one write, below the 1 MB that brokers accept by default.
 const maxWrite = 800 << 10
+
+// Uncompressed is the compression that is none.
+const Uncompressed = "none"
+
+// Compressions are what Append can compress with.
+func Compressions() []string { return []string{Uncompressed, "gzip", "snappy", "lz4", "zstd"} }
+
+// codecOf finds the codec of one of Compressions.
+func codecOf(name string) (kafka.CompressionCodec, error) {
+	switch name {
+	case "", Uncompressed:
+		return nil, nil
+	case "gzip":
+		return kafka.Gzip.Codec(), nil
+	case "snappy":
+		return kafka.Snappy.Codec(), nil
+	case "lz4":
+		return kafka.Lz4.Codec(), nil
+	case "zstd":
+		return kafka.Zstd.Codec(), nil
+	}
+	return nil, fmt.Errorf("unknown compression %q: it may be %s", name, strings.Join(Compressions(), ", "))
+}
 
 // Append implements eventlog.Log. A write whose answer is lost is sent again, so
 // records may appear twice; that is what event ids are for.
@@ -74,10 +98,10 @@ func (l *Log) write(ctx context.Context, at place, messages []kafka.Message) err
 			n++
 		}
 		if err := to.do(ctx, func(conn *kafka.Conn) error {
-			_, err := conn.WriteMessages(messages[:n]...)
+			_, err := conn.WriteCompressedMessages(l.codec, messages[:n]...)
 			return err
 		}); err != nil {
-			return fmt.Errorf("write to %s partition %d: %w", at.topic, at.partition, err)
+			return fmt.Errorf("write to %s partition %d: %w", at.topic, at.partition, l.config.denial(err, "WRITE", at.topic))
 		}
 		messages = messages[n:]
 	}
