@@ -50,6 +50,9 @@ func (k *Kappa) load(g store.Generation) (*instance, error) {
 	for n := range k.dir.Partitions {
 		p := &partition{number: n, state: stream.NewState(k.c.Params, g.Rules), seen: stream.NewSeen(),
 			countDup: k.c.Faults.Bug(bugCountTwice), dropCanc: k.c.Faults.Bug(bugDropReturned)}
+		if !k.c.Guarantee.RecognisesDuplicates() {
+			p.seen.WithoutIDs()
+		}
 		var err error
 		if p.position, err = k.store.Load(g.Number, n, p.state.MergeRow, p.seen.Restore); err != nil {
 			return nil, err
@@ -78,12 +81,12 @@ func (in *instance) position() coverage.Coverage {
 	return in.vector.Clone()
 }
 
-// write puts all changes since the last write into the batch and returns the
+// write puts all changes since the last write into the commit and returns the
 // coverage that they bring.
-func (in *instance) write(b *store.Batch) (coverage.Coverage, error) {
+func (in *instance) write(c commit) (coverage.Coverage, error) {
 	at := coverage.Zero(len(in.partitions))
 	for n, p := range in.partitions {
-		position, err := p.write(b, in.Number)
+		position, err := p.write(c, in.Number)
 		if err != nil {
 			return at, err
 		}
@@ -185,8 +188,8 @@ func (p *partition) addCustomers(in *instance, b intake.Customers) {
 	in.advance(p.number, p.position)
 }
 
-// write puts the partition's changes and its position into the batch.
-func (p *partition) write(b *store.Batch, generation uint32) (store.Position, error) {
+// write puts the partition's changes and its position into the commit.
+func (p *partition) write(c commit, generation uint32) (store.Position, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.position == p.written {
@@ -199,10 +202,10 @@ func (p *partition) write(b *store.Batch, generation uint32) (store.Position, er
 		}
 	}
 	p.state.TakeChanges(
-		func(kind view.Partial, r view.Row) { keep(b.PutRow(generation, p.number, kind, r)) },
-		func(kind view.Partial, r view.Row) { keep(b.DeleteRow(generation, p.number, kind, r)) })
-	p.seen.TakeChanges(func(id stream.ID) { keep(b.PutID(generation, p.number, id)) })
-	keep(b.SetPosition(generation, p.number, p.position))
+		func(kind view.Partial, r view.Row) { keep(c.state.PutRow(generation, p.number, kind, r)) },
+		func(kind view.Partial, r view.Row) { keep(c.state.DeleteRow(generation, p.number, kind, r)) })
+	p.seen.TakeChanges(func(id stream.ID) { keep(c.state.PutID(generation, p.number, id)) })
+	keep(c.positions.SetPosition(generation, p.number, p.position))
 	p.written = p.position
 	return p.position, failed
 }

@@ -28,6 +28,7 @@ const formatVersion = 1
 // Crash points of its own; those of package intake come on top.
 const (
 	beforeCommit    = "kappa.before-commit"
+	betweenCommits  = "kappa.between-commits"
 	afterCommit     = "kappa.after-commit"
 	afterRequest    = "kappa.after-reprocess-request"
 	beforeSwitch    = "kappa.before-switch"
@@ -39,8 +40,12 @@ const (
 )
 
 // CrashPoints lists the places where Kappa can be killed between two steps.
-func CrashPoints() []string {
-	return []string{intake.BeforeDeadLetter, intake.AfterDeadLetter, beforeCommit, afterCommit, afterRequest, beforeSwitch, afterSwitch, afterCleanup}
+func CrashPoints(g architecture.Guarantee) []string {
+	points := []string{intake.BeforeDeadLetter, intake.AfterDeadLetter, beforeCommit, afterCommit, afterRequest, beforeSwitch, afterSwitch, afterCleanup}
+	if g != architecture.EffectivelyOnce {
+		points = append(points, betweenCommits)
+	}
+	return points
 }
 
 // Bugs lists the bugs that can be planted, to prove that the harness finds them.
@@ -81,7 +86,7 @@ func Open(ctx context.Context, c architecture.Config) (*Kappa, error) {
 	if err := architecture.CheckSemantics(c.Policy, c.Guarantee); err != nil {
 		return nil, err
 	}
-	identity := datadir.Identity{Architecture: "kappa", Topics: c.Topics, Params: c.Params}
+	identity := datadir.Identity{Architecture: "kappa", Topics: c.Topics, Params: c.Params, Guarantee: c.Guarantee}
 	dir, err := datadir.Open(c.Dir, formatVersion, identity, func() (int, error) {
 		b, err := eventlog.Inputs(ctx, c.Log, c.Topics)
 		return len(b.End.Orders), err
@@ -292,7 +297,7 @@ func (k *Kappa) commitLoop(ctx context.Context) error {
 	}
 }
 
-// commit writes the changes of all instances with a role, in one batch. After a
+// commit writes the changes of all instances with a role, in one commit. After a
 // failure it fails for ever: changes that were taken and not written must not be
 // followed by a later position.
 func (k *Kappa) commit() (err error) {
@@ -302,23 +307,23 @@ func (k *Kappa) commit() (err error) {
 		return k.broken
 	}
 	defer func() { k.broken = err }()
-	b := k.store.NewBatch()
-	served, err := k.served.Load().write(b)
+	c := k.newCommit()
+	served, err := k.served.Load().write(c)
 	if err != nil {
-		return errors.Join(err, b.Close())
+		return errors.Join(err, c.close())
 	}
 	if k.replay != nil {
-		if _, err := k.replay.next.write(b); err != nil {
-			return errors.Join(err, b.Close())
+		if _, err := k.replay.next.write(c); err != nil {
+			return errors.Join(err, c.close())
 		}
 	}
-	if b.Empty() {
-		return b.Close()
+	if c.positions.Empty() { // as nothing changes without a position
+		return c.close()
 	}
 	if err := k.c.Faults.Point(beforeCommit); err != nil {
-		return errors.Join(err, b.Close())
+		return errors.Join(err, c.close())
 	}
-	if err := b.Commit(); err != nil {
+	if err := k.complete(c); err != nil {
 		return err
 	}
 	k.committed = served
@@ -364,7 +369,7 @@ func (k *Kappa) Coverage() *coverage.Announcer { return k.announcer }
 func (k *Kappa) Status() architecture.Status {
 	in := k.served.Load()
 	s := architecture.Status{Architecture: "kappa", Rules: in.Rules, Policy: k.c.Policy, Guarantee: k.c.Guarantee, Coverage: in.position(),
-		Commits: k.commits.Load(), CrashPoints: CrashPoints(), Bugs: Bugs(), State: map[string]int64{}}
+		Commits: k.commits.Load(), CrashPoints: CrashPoints(k.c.Guarantee), Bugs: Bugs(), State: map[string]int64{}}
 	for _, p := range in.partitions {
 		p.report(&s)
 	}

@@ -23,17 +23,19 @@ import (
 // intakeChunk is how many records a partition takes in one go.
 const intakeChunk = 512
 
-// formatVersion is that of the data directory.
-const formatVersion = 1
+// formatVersion is that of the data directory. Since 2 the manifest counts unusable
+// records by segment.
+const formatVersion = 2
 
 // Crash points of its own; those of package intake come on top.
 const (
-	afterSegment  = "lambda.after-segment"
-	afterManifest = "lambda.after-manifest"
-	afterMerge    = "lambda.after-segment-merge"
-	afterBatch    = "lambda.after-batch-files"
-	afterPointer  = "lambda.after-pointer"
-	afterRequest  = "lambda.after-reprocess-request"
+	afterSegment   = "lambda.after-segment"
+	afterManifest  = "lambda.after-manifest"
+	betweenCommits = "lambda.between-commits"
+	afterMerge     = "lambda.after-segment-merge"
+	afterBatch     = "lambda.after-batch-files"
+	afterPointer   = "lambda.after-pointer"
+	afterRequest   = "lambda.after-reprocess-request"
 
 	bugCountTwice  = "count-duplicates"
 	bugSeamOverlap = "seam-overlap"
@@ -41,8 +43,12 @@ const (
 )
 
 // CrashPoints lists the places where Lambda can be killed between two steps.
-func CrashPoints() []string {
-	return []string{intake.BeforeDeadLetter, intake.AfterDeadLetter, afterSegment, afterManifest, afterMerge, afterBatch, afterPointer, afterRequest}
+func CrashPoints(g architecture.Guarantee) []string {
+	points := []string{intake.BeforeDeadLetter, intake.AfterDeadLetter, afterSegment, afterManifest, afterMerge, afterBatch, afterPointer, afterRequest}
+	if g != architecture.EffectivelyOnce {
+		points = append(points, betweenCommits)
+	}
+	return points
 }
 
 // Bugs lists the bugs that can be planted, to prove that the harness finds them.
@@ -89,7 +95,7 @@ func Open(ctx context.Context, c architecture.Config) (*Lambda, error) {
 	if err := architecture.CheckSemantics(c.Policy, c.Guarantee); err != nil {
 		return nil, err
 	}
-	dir, err := datadir.Open(c.Dir, formatVersion, datadir.Identity{Architecture: "lambda", Topics: c.Topics, Params: c.Params}, func() (int, error) {
+	dir, err := datadir.Open(c.Dir, formatVersion, datadir.Identity{Architecture: "lambda", Topics: c.Topics, Params: c.Params, Guarantee: c.Guarantee}, func() (int, error) {
 		b, err := eventlog.Inputs(ctx, c.Log, c.Topics)
 		return len(b.End.Orders), err
 	})
@@ -117,6 +123,9 @@ func (l *Lambda) recover(ctx context.Context) (err error) {
 	if l.master, err = master.Open(filepath.Join(l.c.Dir, "master"), l.dir.Partitions, l.db); err != nil {
 		return err
 	}
+	if err := l.reconcile(ctx); err != nil {
+		return err
+	}
 	if l.pointer, err = l.loadPointer(); err != nil {
 		return err
 	}
@@ -126,6 +135,9 @@ func (l *Lambda) recover(ctx context.Context) (err error) {
 	seam := l.batch.at
 	for n := range l.dir.Partitions {
 		p := newPartition(n, l.c.Params, l.batch.rules, l.c.Faults.Bug(bugCountTwice))
+		if !l.c.Guarantee.RecognisesDuplicates() {
+			p.seen.WithoutIDs()
+		}
 		p.at = position{seam.Orders[n], seam.Customers[n]}
 		p.newSpan()
 		l.partitions = append(l.partitions, p)
@@ -140,6 +152,23 @@ func (l *Lambda) recover(ctx context.Context) (err error) {
 		l.beginReprocess(l.pointer.Want)
 	}
 	return nil
+}
+
+// reconcile lets the master dataset end where the log is read on, under a guarantee
+// that keeps this in a file of its own.
+func (l *Lambda) reconcile(ctx context.Context) error {
+	if l.c.Guarantee == architecture.EffectivelyOnce {
+		return nil
+	}
+	state := l.master.Coverage()
+	offsets, err := l.dir.Offsets(state)
+	if err != nil {
+		return err
+	}
+	if !offsets.Equal(state) {
+		l.c.Logger.Warn("a crash came between the commits of state and offsets", "guarantee", l.c.Guarantee, "state", state, "offsets", offsets)
+	}
+	return l.master.EndAt(ctx, offsets)
 }
 
 // replaySegments claims the ids of all lines and gives those behind the seam to
@@ -376,7 +405,7 @@ func (l *Lambda) Status() architecture.Status {
 	seam, rows := l.batch.at.Clone(), int64(l.batch.state.Len())
 	l.swap.RUnlock()
 	s := architecture.Status{Architecture: "lambda", Policy: l.c.Policy, Guarantee: l.c.Guarantee, Seam: &seam, Commits: l.commits.Load(),
-		CrashPoints: CrashPoints(), Bugs: Bugs(), State: map[string]int64{"batch_rows": rows}}
+		CrashPoints: CrashPoints(l.c.Guarantee), Bugs: Bugs(), State: map[string]int64{"batch_rows": rows}}
 	for _, p := range l.partitions {
 		p.report(&s)
 	}

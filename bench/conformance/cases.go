@@ -60,9 +60,9 @@ func rightAfterRestart(e *env) {
 // rightAfterCrash kills the subject at each of its crash points, at the first
 // passage and at a later one, under ingest and a reprocess.
 func rightAfterCrash(e *env) {
-	for _, point := range e.subject.CrashPoints {
+	for _, point := range e.subject.CrashPoints(e.subject.Guarantee) {
 		for _, nth := range []int{1, 2 + e.rng.IntN(3)} {
-			if nth > 1 && (e.backend.Shared || e.Failed()) {
+			if nth > 1 && (e.backend.Shared || e.lesser() || e.Failed()) {
 				break
 			}
 			crashAt(e, point, nth)
@@ -126,14 +126,14 @@ func crashAt(e *env, point string, nth int) {
 		return // a point that is passed once in a life cannot be reached a second time
 	}
 	i := w.start(nil)
-	w.judge(i.askAll(e.rng, 5))
+	w.judgeCrashed(i.askAll(e.rng, 5))
 	w.grow(20)
-	w.finish(i)
+	w.finishCrashed(i)
 	w.checkDeadLetters(repeated)
 	// The crashed process may have been on its way to other rules; they must come or stay away, never mix.
 	for _, r := range []view.Rules{view.MerchandiseOnly, view.EveryLine} {
 		i.change(r)
-		w.finish(i)
+		w.finishCrashed(i)
 	}
 	i.stop()
 	if e.Failed() {
@@ -718,6 +718,32 @@ func headGoneBelow(e *env) {
 	case !errors.Is(err, architecture.ErrHistoryGone):
 		e.Errorf("the replay needs offset 0, but a reprocess gave outcome %d, %v", o, err)
 	}
+	w.finish(i)
+	i.stop()
+}
+
+// redelivered sends every line three times.
+func redelivered(e *env) {
+	w := e.world(2)
+	var lines []oracletest.Record
+	for range 40 {
+		lines = append(lines, w.maker.Line())
+	}
+	i := w.start(nil)
+	for range 3 {
+		w.append(lines)
+		w.finish(i)
+	}
+	want := int64(2 * len(lines))
+	if e.lesser() {
+		want = 0
+	}
+	if got := i.Status().Duplicate; got != want {
+		e.Errorf("%d duplicates were recognised, want %d", got, want)
+	}
+	i.stop()
+	i = w.start(nil)
+	w.append(lines) // across a restart too
 	w.finish(i)
 	i.stop()
 }

@@ -17,8 +17,13 @@ import (
 type Subject struct {
 	Name string
 	Open func(ctx context.Context, c architecture.Config) (architecture.Architecture, error)
+	// Guarantee is what it is run under; empty: effectively-once.
+	Guarantee architecture.Guarantee
 	// CrashPoints are all places where it can be killed between two steps.
-	CrashPoints []string
+	CrashPoints func(architecture.Guarantee) []string
+	// BetweenCommits is the crash point between the commits of state and offsets,
+	// which a lesser guarantee passes; empty: the subject has none.
+	BetweenCommits string
 	// KeepsHistory says that it can reprocess what the log no longer holds.
 	KeepsHistory bool
 	// HasSeam says that its answers name a seam.
@@ -80,6 +85,7 @@ func Cases() []Case {
 		{"empty, single-event and one-sided histories", smallHistories},
 		{"lines on the edges of windows and sessions", edges},
 		{"late profile changes, deleted profiles and ties", profiles},
+		{"redelivered lines count once, or as often as they come", redelivered},
 		{"unusable records reach the dead-letter queue", deadLetters},
 		{"rules 1, 2, 1 while events flow and across a restart", rulesBackAndForth},
 		{"outcomes of a reprocess", outcomes},
@@ -92,6 +98,7 @@ func Cases() []Case {
 		{"partitions added under it stop it with a sentence", partitionsAdded},
 		{"a missing head below the position stops nothing", headGoneBelow},
 		{"a data directory of other parameters is refused", otherParameters},
+		{"a data directory of another guarantee is refused", otherGuarantee},
 		{"right after a crash at every crash point", rightAfterCrash}, // the longest: what others find is found before
 	}
 }
@@ -103,6 +110,7 @@ func (c Case) run(t testing.TB, s Subject, b Backend, seed uint64) {
 // runOn runs the case with its verdict going to r and its resources to t.
 func (c Case) runOn(t testing.TB, r Reporter, s Subject, b Backend, seed uint64) {
 	patience := cmp.Or(b.Patience, defaultPatience)
+	s.Guarantee = cmp.Or(s.Guarantee, architecture.EffectivelyOnce)
 	ctx, cancel := context.WithTimeout(t.Context(), 8*patience)
 	defer cancel()
 	e := &env{patience: patience, Reporter: r, t: t, ctx: ctx, subject: s, backend: b, seed: seed, rng: rand.New(rand.NewPCG(seed, 7))}

@@ -3,6 +3,7 @@ package conformance
 import (
 	"testing"
 
+	"archbench/common/architecture"
 	"archbench/common/eventlog"
 	"archbench/common/eventlog/memlog"
 )
@@ -16,7 +17,7 @@ func memory() Backend {
 }
 
 func subject(bug string) Subject {
-	return Subject{Name: "reference", Open: openReference(bug), CrashPoints: referencePoints, KeepsHistory: true}
+	return Subject{Name: "reference", Open: openReference(bug), CrashPoints: func(architecture.Guarantee) []string { return referencePoints }, KeepsHistory: true}
 }
 
 // The oracle behind the interface passes every case.

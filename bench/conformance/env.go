@@ -95,14 +95,28 @@ func (w *world) append(records []oracletest.Record) {
 func (w *world) grow(n int) { w.append(w.maker.Make(n)) }
 
 // history is the oracle's word on everything sent so far.
-func (w *world) history() *oracle.History {
+func (w *world) history() *oracle.History { return w.historyOf(w.placed()) }
+
+func (w *world) placed() []oracletest.Placed {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return oracletest.History(oracletest.Place(w.sent, w.partitions), w.partitions)
+	return oracletest.Place(w.sent, w.partitions)
+}
+
+func (w *world) historyOf(placed []oracletest.Placed) *oracle.History {
+	if w.e.subject.Guarantee.RecognisesDuplicates() {
+		return oracletest.History(placed, w.partitions)
+	}
+	return oracletest.HistoryWithoutIDs(placed, w.partitions)
 }
 
 func (w *world) config() architecture.Config {
+	policy := architecture.Exact
+	if w.e.subject.Guarantee != architecture.EffectivelyOnce {
+		policy = architecture.Bounded
+	}
 	return architecture.Config{
+		Policy: policy, Guarantee: w.e.subject.Guarantee,
 		Log: w.log, Topics: w.topics, Dir: w.dir, Params: w.params, Rules: view.EveryLine,
 		Trigger: 20 * time.Millisecond, BatchInterval: 100 * time.Millisecond, CommitInterval: 15 * time.Millisecond,
 		PartitionCheck: 50 * time.Millisecond, MemoryBytes: 512 << 20, Threads: 1,

@@ -32,15 +32,15 @@ import (
 // pipeline is one of the architectures, to be opened.
 type pipeline struct {
 	open        func(context.Context, architecture.Config) (architecture.Architecture, error)
-	crashPoints []string
+	crashPoints func(architecture.Guarantee) []string
 	bugs        []string
 }
 
 func pipelines() map[string]pipeline {
 	return map[string]pipeline{
-		"lambda":  {opener(lambda.Open), lambda.CrashPoints(), lambda.Bugs()},
-		"kappa":   {opener(kappa.Open), kappa.CrashPoints(), kappa.Bugs()},
-		"unified": {opener(unified.Open), unified.CrashPoints(), unified.Bugs()},
+		"lambda":  {opener(lambda.Open), lambda.CrashPoints, lambda.Bugs()},
+		"kappa":   {opener(kappa.Open), kappa.CrashPoints, kappa.Bugs()},
+		"unified": {opener(unified.Open), unified.CrashPoints, unified.Bugs()},
 	}
 }
 
@@ -184,7 +184,7 @@ func serveConfig(o *options, p pipeline, stderr io.Writer) (architecture.Config,
 	if c.Rules, err = view.ParseRules(int(o.integer("rules"))); err != nil {
 		return c, err
 	}
-	if c.Faults, err = fault.Parse(o.text("faults"), p.crashPoints, p.bugs); err != nil {
+	if c.Faults, err = fault.Parse(o.text("faults"), p.crashPoints(c.Guarantee), p.bugs); err != nil {
 		return c, err
 	}
 	c.Faults.Crash = func(string) { // as kill -9: nothing is tidied up

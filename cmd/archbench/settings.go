@@ -95,7 +95,7 @@ func settings() []setting {
 		{"history", integer, "200000", "events preloaded for steady", ""},
 		{"partitions", integer, "4", "partitions of each topic", "partitions"},
 		{"policy", text, "exact", "exact (bounded comes in a later version)", "policy"},
-		{"guarantee", text, "effectively-once", "effectively-once (lesser ones come in a later version)", "guarantee"},
+		{"guarantee", text, "effectively-once", "at-most-once, at-least-once or effectively-once; policy exact goes with the last only", "guarantee"},
 		{"trigger", duration, "1s", "Unified: time between micro-batches", "trigger"},
 		{"batch_interval", duration, "10s", "Lambda: time between starts of the batch layer", "batch-interval"},
 		{"commit_interval", duration, "200ms", "Kappa: longest time between commits", ""},

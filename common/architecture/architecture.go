@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"archbench/common/coverage"
@@ -32,17 +33,20 @@ const (
 	EffectivelyOnce Guarantee = "effectively-once"
 )
 
-// CheckSemantics refuses, with a sentence, what is unknown or not built yet.
+// Guarantees lists the guarantees, the least first.
+func Guarantees() []Guarantee { return []Guarantee{AtMostOnce, AtLeastOnce, EffectivelyOnce} }
+
+// CheckSemantics refuses, with a sentence, what is unknown or does not go together.
 func CheckSemantics(p Policy, g Guarantee) error {
 	switch {
-	case p == Bounded:
-		return errors.New("policy bounded is not available in this version: use --policy exact")
-	case p != Exact:
+	case p != Exact && p != Bounded:
 		return fmt.Errorf("unknown policy %q: the policies are exact and bounded", p)
-	case g == AtMostOnce || g == AtLeastOnce:
-		return fmt.Errorf("guarantee %s is not available in this version, and policy exact goes with effectively-once only: use --guarantee effectively-once", g)
-	case g != EffectivelyOnce:
+	case !slices.Contains(Guarantees(), g):
 		return fmt.Errorf("unknown guarantee %q: the guarantees are at-most-once, at-least-once and effectively-once", g)
+	case p == Exact && g != EffectivelyOnce:
+		return fmt.Errorf("guarantee %s does not go with policy exact, which promises that no answer is wrong: use --policy bounded, or --guarantee effectively-once", g)
+	case p == Bounded && g == EffectivelyOnce:
+		return errors.New("policy bounded is not available in this version: use --policy exact")
 	}
 	return nil
 }

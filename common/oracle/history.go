@@ -16,6 +16,7 @@ import (
 type History struct {
 	decoder event.Decoder
 	parts   []*partition
+	blind   bool   // recognises no duplicates
 	lines   []line // usable, first of their id; by event time once sorted
 	changes map[int64][]change
 
@@ -67,6 +68,13 @@ func NewHistory(partitions int) *History {
 	return h
 }
 
+// WithoutIDs makes every usable line count, however often its id came: the truth
+// where duplicates are not recognised. Call it before anything is added.
+func (h *History) WithoutIDs() *History {
+	h.blind = true
+	return h
+}
+
 // AddOrder adds the record at the next offset of a partition of orders. Offsets
 // of one partition ascend; those left out count as covered and empty.
 func (h *History) AddOrder(part int, offset int64, value []byte) {
@@ -77,7 +85,7 @@ func (h *History) AddOrder(part int, offset int64, value []byte) {
 		p.unusable = append(p.unusable, mark{false, offset})
 		return
 	}
-	if first, seen := p.first[l.EventID]; seen {
+	if first, seen := p.first[l.EventID]; seen && !h.blind {
 		p.duplicate = append(p.duplicate, mark{false, offset})
 		if !first.SameContent(&l) {
 			p.conflict = append(p.conflict, mark{false, offset})

@@ -194,7 +194,15 @@ func Place(records []Record, partitions int) []Placed {
 
 // History is the oracle's view of placed records.
 func History(placed []Placed, partitions int) *oracle.History {
-	h := oracle.NewHistory(partitions)
+	return fill(oracle.NewHistory(partitions), placed)
+}
+
+// HistoryWithoutIDs is the same where duplicates are not recognised.
+func HistoryWithoutIDs(placed []Placed, partitions int) *oracle.History {
+	return fill(oracle.NewHistory(partitions).WithoutIDs(), placed)
+}
+
+func fill(h *oracle.History, placed []Placed) *oracle.History {
 	for _, r := range placed {
 		if r.Customers {
 			h.AddCustomer(r.Partition, r.Offset, r.Value)
