@@ -91,10 +91,8 @@ func textKeys(kind view.Partial) (n int) {
 
 // restart loses what is in memory and loads the rest, rows that are closed excepted.
 func (k *kept) restart() {
-	watermark, earliest := k.seen.Watermark(), int64(math.MaxInt64)
-	if e, _, any := k.state.Bounds(); any {
-		earliest = e
-	}
+	watermark := k.seen.Watermark()
+	earliest, _, any := k.state.Bounds()
 	k.begin()
 	k.seen.RestoreWatermark(watermark)
 	closed := stream.ClosedAt(k.params, k.seen.Horizon())
@@ -105,8 +103,8 @@ func (k *kept) restart() {
 			}
 		}
 	}
-	if earliest != math.MaxInt64 {
-		k.state.RestoreEarliest(earliest)
+	if any {
+		k.state.RestoreBounds(earliest, watermark)
 	}
 	k.state.Track()
 	k.state.Forget(k.seen.Horizon())
@@ -355,9 +353,9 @@ func TestProcessingTimeJoin(t *testing.T) {
 	if known.Len() != 4 {
 		t.Fatalf("%d changes, want 4", known.Len())
 	}
-	known.Forget(6*hour - 1)
-	if known.Len() != 2 { // vip, which is valid there, and the deletion
-		t.Errorf("%d changes are left, want 2", known.Len())
+	known.Forget(6*hour-1, p.Segment)
+	if known.Len() != 3 { // business, which is valid at five, and what comes behind it
+		t.Errorf("%d changes are left, want 3", known.Len())
 	}
 	line(7 * hour)
 	if got := stream.Finish(p, q, s.Cut(q, nil)); got[len(got)-1] != (view.Row{Text: "unknown", Num: [view.MaxNums]int64{7 * hour, 1, 1}}) {

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"math"
+	"time"
 
 	"archbench/common/view"
 )
@@ -14,7 +15,6 @@ func (s *State) Forget(horizon int64) {
 	if horizon <= s.horizon {
 		return
 	}
-	before := s.sizes.segmentStart(s.horizon)
 	s.horizon = horizon
 	s.countries.forget(horizon, s.sizes.tumbling)
 	s.panes.forget(horizon, s.sizes.hopSlide)
@@ -23,18 +23,7 @@ func (s *State) Forget(horizon int64) {
 	s.segments.forget(horizon, s.sizes.segment)
 	s.sketches.forget(horizon, s.sizes.distinct)
 	s.sessions.forget(horizon)
-	if start := s.sizes.segmentStart(horizon); start > before {
-		s.profiles.Forget(start)
-	}
-}
-
-// segmentStart is the least window of revenue_by_segment that lines from the
-// horizon on are in.
-func (s sizes) segmentStart(horizon int64) int64 {
-	if horizon < math.MinInt64+s.segment {
-		return math.MinInt64
-	}
-	return view.WindowStart(horizon, s.segment)
+	s.profiles.Forget(horizon, time.Duration(s.sizes.segment)*time.Millisecond)
 }
 
 // Closed tells apart the rows that a state has let go of and those that it has.
@@ -57,6 +46,19 @@ func ClosedAt(p view.Params, horizon int64) Closed {
 func (c Closed) Span(q view.Query) (from, to int64) {
 	r := c.sizes.spanOf(q)
 	return r.from, min(r.to, c.horizon)
+}
+
+// LeastOpen is the least value of the window column that a row which is not closed
+// may have.
+func (c Closed) LeastOpen(kind view.Partial) int64 {
+	if kind == view.Profiles || kind == view.SessionFragments {
+		return math.MinInt64
+	}
+	size := c.sizes.of(kind)
+	if c.horizon < math.MinInt64+size {
+		return math.MinInt64
+	}
+	return c.horizon - size + 1
 }
 
 // Holds reports whether a row of a partial is closed. Profiles never are.

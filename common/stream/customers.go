@@ -1,8 +1,10 @@
 package stream
 
 import (
+	"math"
 	"slices"
 	"sort"
+	"time"
 
 	"archbench/common/event"
 	"archbench/common/view"
@@ -123,13 +125,14 @@ type change struct {
 type Profiles struct {
 	byCustomer map[int64][]change
 	len        int
+	from       int64 // changes that no window from this start on needs have been let go of
 	track      bool
 	changed    map[sessionKey]struct{}
 	gone       []sessionKey
 }
 
 // NewProfiles returns an empty table of profiles.
-func NewProfiles() *Profiles { return &Profiles{byCustomer: map[int64][]change{}} }
+func NewProfiles() *Profiles { return &Profiles{byCustomer: map[int64][]change{}, from: math.MinInt64} }
 
 // Add adds a usable profile change, found at this offset of its partition.
 func (p *Profiles) Add(c *event.ProfileChange, offset int64) {
@@ -139,9 +142,18 @@ func (p *Profiles) Add(c *event.ProfileChange, offset int64) {
 // Len is the number of changes.
 func (p *Profiles) Len() int { return p.len }
 
-// Forget lets go of the changes that no window from this start on can need: all
-// before the last one that is valid there.
-func (p *Profiles) Forget(start int64) {
+// Forget lets go of the changes that no line with an event time at the horizon or
+// later can need, where windows have this size: all before the last one that is
+// valid at the start of the horizon's window.
+func (p *Profiles) Forget(horizon int64, window time.Duration) {
+	if horizon == math.MinInt64 { // no line yet
+		return
+	}
+	start := view.WindowStart(horizon, window.Milliseconds())
+	if start <= p.from {
+		return
+	}
+	p.from = start
 	for customer, cs := range p.byCustomer {
 		n := sort.Search(len(cs), func(i int) bool { return cs[i].validFrom > start }) - 1
 		if n < 1 {

@@ -225,9 +225,12 @@ func (s *State) TakeChanges(put, del func(view.Partial, view.Row)) {
 // ok is false for a state without lines.
 func (s *State) Bounds() (earliest, latest int64, ok bool) { return s.earliest, s.latest, s.any }
 
-// RestoreEarliest widens the bounds to what a store knows of rows that are not
-// put back into memory.
-func (s *State) RestoreEarliest(ms int64) { s.saw(ms) }
+// RestoreBounds widens the bounds to what a store knows of rows that are not put
+// back into memory.
+func (s *State) RestoreBounds(earliest, latest int64) {
+	s.saw(earliest)
+	s.saw(latest)
+}
 
 func (s *State) saw(at int64) {
 	if !s.any {
