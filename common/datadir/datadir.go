@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"archbench/common/durable"
 	"archbench/common/eventlog"
@@ -20,7 +21,10 @@ type Identity struct {
 	Architecture string          `json:"architecture"`
 	Topics       eventlog.Topics `json:"topics"`
 	Params       view.Params     `json:"params"`
-	Partitions   int             `json:"partitions"`
+	// Policy and Lateness are empty where state does not depend on them.
+	Policy     string        `json:"policy,omitempty"`
+	Lateness   time.Duration `json:"lateness,omitempty"`
+	Partitions int           `json:"partitions"`
 }
 
 // Dir is an open data directory, locked for this process.
@@ -95,6 +99,10 @@ func (d *Dir) identify(version int, want Identity, partitions func() (int, error
 		what = "the architecture " + is.Architecture
 	case is.Topics != want.Topics:
 		what = "the topics of " + is.Topics.Orders
+	case is.Policy != want.Policy:
+		what = "policy " + is.Policy
+	case is.Lateness != want.Lateness:
+		what = fmt.Sprintf("an allowed lateness of %v", is.Lateness)
 	}
 	return refused("the data directory %s was built for %s: use another directory, or remove this one to build the state anew from the log", d.Path, what)
 }
