@@ -198,6 +198,7 @@ func (k *Kappa) commitSwitch(next *instance) error {
 	if err := b.Commit(); err != nil {
 		return err
 	}
+	next.forget()
 	k.roles, k.committed = roles, at
 	k.commits.Add(1)
 	return k.c.Faults.Point(afterSwitch)
