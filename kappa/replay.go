@@ -201,6 +201,7 @@ func (k *Kappa) commitSwitch(next *instance) error {
 	if err := k.complete(c); err != nil {
 		return err
 	}
+	next.forget()
 	k.roles, k.committed = roles, at
 	k.commits.Add(1)
 	return k.c.Faults.Point(afterSwitch)

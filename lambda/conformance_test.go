@@ -42,6 +42,14 @@ func TestConformanceFindsPlantedBugs(t *testing.T) {
 	conformance.RunBugs(t, subject(), memory(), lambda.Bugs())
 }
 
+func TestConformanceBoundedInMemory(t *testing.T) {
+	conformance.Run(t, subject().Under(architecture.Bounded), memory())
+}
+
+func TestConformanceFindsPlantedBugsBounded(t *testing.T) {
+	conformance.RunBugs(t, subject().Under(architecture.Bounded), memory(), lambda.BoundedBugs())
+}
+
 func kafka() conformance.Backend {
 	return conformance.Backend{Name: "kafka", Shared: true, New: func(t testing.TB) (eventlog.Log, eventlog.Admin) {
 		l := brokertest.Log(t)
@@ -51,6 +59,10 @@ func kafka() conformance.Backend {
 
 func TestConformanceOnKafka(t *testing.T) {
 	conformance.Run(t, subject(), kafka())
+}
+
+func TestConformanceBoundedOnKafka(t *testing.T) {
+	conformance.Run(t, subject().Under(architecture.Bounded), kafka())
 }
 
 func TestGuaranteesOnKafka(t *testing.T) {

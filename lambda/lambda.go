@@ -40,6 +40,9 @@ const (
 	bugCountTwice  = "count-duplicates"
 	bugSeamOverlap = "seam-overlap"
 	bugSeamGap     = "seam-gap"
+
+	bugCountLate  = "count-late"
+	bugForgetMark = "forget-watermark"
 )
 
 // CrashPoints lists the places where Lambda can be killed between two steps.
@@ -53,6 +56,9 @@ func CrashPoints(g architecture.Guarantee) []string {
 
 // Bugs lists the bugs that can be planted, to prove that the harness finds them.
 func Bugs() []string { return []string{bugCountTwice, bugSeamOverlap, bugSeamGap} }
+
+// BoundedBugs lists those that only show under policy bounded.
+func BoundedBugs() []string { return []string{bugCountLate, bugForgetMark} }
 
 // Lambda implements architecture.Architecture.
 type Lambda struct {
@@ -92,7 +98,7 @@ type Lambda struct {
 // Open recovers the committed state.
 func Open(ctx context.Context, c architecture.Config) (*Lambda, error) {
 	c = c.WithDefaults()
-	if err := architecture.CheckSemantics(c.Policy, c.Guarantee); err != nil {
+	if err := errors.Join(architecture.CheckSemantics(c.Policy, c.Guarantee), architecture.CheckLateness(c.Lateness)); err != nil {
 		return nil, err
 	}
 	dir, err := datadir.Open(c.Dir, formatVersion, datadir.Identity{Architecture: "lambda", Topics: c.Topics, Params: c.Params, Guarantee: c.Guarantee}, func() (int, error) {
@@ -133,8 +139,12 @@ func (l *Lambda) recover(ctx context.Context) (err error) {
 		return err
 	}
 	seam := l.batch.at
+	var lateness *time.Duration // the batch layer is always exact
+	if l.c.Policy == architecture.Bounded {
+		lateness = &l.c.Lateness
+	}
 	for n := range l.dir.Partitions {
-		p := newPartition(n, l.c.Params, l.batch.rules, l.c.Faults.Bug(bugCountTwice))
+		p := newPartition(n, l.c.Params, l.batch.rules, lateness, l.c.Faults)
 		if !l.c.Guarantee.RecognisesDuplicates() {
 			p.seen.WithoutIDs()
 		}
@@ -171,27 +181,24 @@ func (l *Lambda) reconcile(ctx context.Context) error {
 	return l.master.EndAt(ctx, offsets)
 }
 
-// replaySegments claims the ids of all lines and gives those behind the seam to
-// the speed layer.
+// replaySegments claims the ids of all lines, so that watermark and ids run from
+// offset 0, and gives those behind the seam to the speed layer. The batch layer has
+// the others itself.
 func (l *Lambda) replaySegments(ctx context.Context, seam coverage.Coverage) error {
 	err := l.master.Replay(ctx,
-		func(line *master.Line) {
-			p := l.partitions[line.Partition]
-			if line.Offset >= seam.Orders[line.Partition] {
-				p.addLine(&line.OrderLine)
-				return
-			}
-			switch p.seen.Claim(&line.OrderLine) { // the batch layer has the line itself
-			case stream.Conflict:
-				p.counts.conflicting++
-				p.counts.duplicate++
-			case stream.Duplicate:
-				p.counts.duplicate++
+		func(c *master.Change) {
+			p := l.partitions[c.Partition]
+			if p.known != nil || c.Offset >= seam.Customers[c.Partition] {
+				p.addChange(&c.ProfileChange, c.Offset)
 			}
 		},
-		func(c *master.Change) {
-			if c.Offset >= seam.Customers[c.Partition] {
-				l.partitions[c.Partition].addChange(&c.ProfileChange, c.Offset)
+		func(line *master.Line) {
+			p := l.partitions[line.Partition]
+			switch {
+			case line.Offset >= seam.Orders[line.Partition]:
+				p.addLine(&line.OrderLine)
+			case !l.c.Faults.Bug(bugForgetMark):
+				p.claim(&line.OrderLine)
 			}
 		})
 	if err != nil {
@@ -405,7 +412,7 @@ func (l *Lambda) Status() architecture.Status {
 	seam, rows := l.batch.at.Clone(), int64(l.batch.state.Len())
 	l.swap.RUnlock()
 	s := architecture.Status{Architecture: "lambda", Policy: l.c.Policy, Guarantee: l.c.Guarantee, Seam: &seam, Commits: l.commits.Load(),
-		CrashPoints: CrashPoints(l.c.Guarantee), Bugs: Bugs(), State: map[string]int64{"batch_rows": rows}}
+		CrashPoints: CrashPoints(l.c.Guarantee), Bugs: append(Bugs(), BoundedBugs()...), State: map[string]int64{"batch_rows": rows}}
 	for _, p := range l.partitions {
 		p.report(&s)
 	}
@@ -439,6 +446,10 @@ func (p *partition) report(s *architecture.Status) {
 	s.Unusable += p.counts.unusable
 	s.Duplicate += p.counts.duplicate
 	s.Conflicting += p.counts.conflicting
+	s.Late += p.counts.late
+	if p.known != nil {
+		s.State["profiles"] += int64(p.known.Len())
+	}
 	s.State["ids"] += int64(p.seen.Len())
 	s.State["spans"] += int64(len(p.spans))
 	s.State["waiting_lines"] += int64(len(p.lines))

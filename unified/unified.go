@@ -96,9 +96,10 @@ type Unified struct {
 // Open recovers the committed state.
 func Open(ctx context.Context, c architecture.Config) (*Unified, error) {
 	c = c.WithDefaults()
-	if err := architecture.CheckSemantics(c.Policy, c.Guarantee); err != nil {
+	if err := errors.Join(architecture.CheckSemantics(c.Policy, c.Guarantee), architecture.CheckLateness(c.Lateness)); err != nil {
 		return nil, err
 	}
+	c.Policy = architecture.Exact // a micro-batch recomputes what a late line touches
 	dir, err := datadir.Open(c.Dir, formatVersion, datadir.Identity{Architecture: "unified", Topics: c.Topics, Params: c.Params, Guarantee: c.Guarantee}, func() (int, error) {
 		b, err := eventlog.Inputs(ctx, c.Log, c.Topics)
 		return len(b.End.Orders), err

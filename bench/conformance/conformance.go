@@ -28,7 +28,20 @@ type Subject struct {
 	KeepsHistory bool
 	// HasSeam says that its answers name a seam.
 	HasSeam bool
+	// Policy is what it is configured with; empty: exact.
+	Policy architecture.Policy
+	// AlwaysExact says that it keeps to the exact definitions under any policy.
+	AlwaysExact bool
 }
+
+// Under returns the subject configured with a policy.
+func (s Subject) Under(p architecture.Policy) Subject {
+	s.Policy = p
+	return s
+}
+
+// bounded reports whether the subject is judged by policy bounded.
+func (s Subject) bounded() bool { return s.Policy == architecture.Bounded && !s.AlwaysExact }
 
 // Backend makes logs to test on.
 type Backend struct {
@@ -86,6 +99,9 @@ func Cases() []Case {
 		{"lines on the edges of windows and sessions", edges},
 		{"late profile changes, deleted profiles and ties", profiles},
 		{"redelivered lines count once, or as often as they come", redelivered},
+		{"lateness and known ids on their edges, across a restart", latenessEdges},
+		{"a segment stays as it was known", processingTimeJoin},
+		{"windows that have closed", closedWindows},
 		{"unusable records reach the dead-letter queue", deadLetters},
 		{"rules 1, 2, 1 while events flow and across a restart", rulesBackAndForth},
 		{"outcomes of a reprocess", outcomes},

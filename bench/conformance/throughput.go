@@ -83,7 +83,7 @@ func benchBackfill(b *testing.B, s Subject, g architecture.Guarantee, log eventl
 	runtime.GC() // of what went before
 	began := processorTime(b)
 	a, err := s.Open(b.Context(), architecture.Config{
-		Log: log, Topics: topics, Dir: dir, Params: view.DefaultParams(), Rules: view.EveryLine, Policy: architecture.Bounded, Guarantee: g,
+		Log: log, Topics: topics, Dir: dir, Params: view.DefaultParams(), Rules: view.EveryLine, Policy: architecture.Bounded, Lateness: architecture.DefaultLateness, Guarantee: g,
 		BatchInterval: 2 * time.Second, Trigger: 250 * time.Millisecond})
 	if err != nil {
 		b.Fatal(err)

@@ -36,6 +36,9 @@ const (
 // Guarantees lists the guarantees, the least first.
 func Guarantees() []Guarantee { return []Guarantee{AtMostOnce, AtLeastOnce, EffectivelyOnce} }
 
+// DefaultLateness is the workload's allowed lateness.
+const DefaultLateness = 10 * time.Minute
+
 // CheckSemantics refuses, with a sentence, what is unknown or does not go together.
 func CheckSemantics(p Policy, g Guarantee) error {
 	switch {
@@ -45,8 +48,14 @@ func CheckSemantics(p Policy, g Guarantee) error {
 		return fmt.Errorf("unknown guarantee %q: the guarantees are at-most-once, at-least-once and effectively-once", g)
 	case p == Exact && g != EffectivelyOnce:
 		return fmt.Errorf("guarantee %s does not go with policy exact, which promises that no answer is wrong: use --policy bounded, or --guarantee effectively-once", g)
-	case p == Bounded && g == EffectivelyOnce:
-		return errors.New("policy bounded is not available in this version: use --policy exact")
+	}
+	return nil
+}
+
+// CheckLateness refuses, with a sentence, an allowed lateness that cannot be.
+func CheckLateness(d time.Duration) error {
+	if d < 0 || d%time.Millisecond != 0 {
+		return fmt.Errorf("allowed_lateness is %v: it must be a whole number of milliseconds, not negative", d)
 	}
 	return nil
 }
@@ -61,6 +70,9 @@ type Config struct {
 	Rules     view.Rules // rules to begin with; rules committed in Dir take precedence
 	Policy    Policy
 	Guarantee Guarantee
+	// Lateness is how far behind its partition's watermark a line may lie under
+	// policy bounded, which drops later ones. 0: no line may lie behind it.
+	Lateness time.Duration
 
 	Trigger        time.Duration // Unified: time between micro-batches
 	BatchInterval  time.Duration // Lambda: time between starts of the batch layer

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"archbench/common/architecture"
 	"archbench/common/durable"
@@ -21,6 +22,9 @@ type Identity struct {
 	Architecture string          `json:"architecture"`
 	Topics       eventlog.Topics `json:"topics"`
 	Params       view.Params     `json:"params"`
+	// Policy and Lateness are empty where state does not depend on them.
+	Policy   string        `json:"policy,omitempty"`
+	Lateness time.Duration `json:"lateness,omitempty"`
 	// Guarantee is how state and offsets are committed, and so how they are to be read.
 	Guarantee  architecture.Guarantee `json:"guarantee"`
 	Partitions int                    `json:"partitions"`
@@ -101,6 +105,10 @@ func (d *Dir) identify(version int, want Identity, partitions func() (int, error
 		what = "the architecture " + is.Architecture
 	case is.Topics != want.Topics:
 		what = "the topics of " + is.Topics.Orders
+	case is.Policy != want.Policy:
+		what = "policy " + is.Policy
+	case is.Lateness != want.Lateness:
+		what = fmt.Sprintf("an allowed lateness of %v", is.Lateness)
 	case is.Guarantee != want.Guarantee:
 		what = "guarantee " + string(is.Guarantee)
 	}

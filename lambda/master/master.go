@@ -373,35 +373,46 @@ func readParquet(paths []string) string {
 	return "read_parquet([" + strings.Join(quoted, ", ") + "])"
 }
 
-// Replay calls f for every line and g for every change of the spans, in offset
-// order within each partition.
-func (s *Master) Replay(ctx context.Context, f func(*Line), g func(*Change)) error {
-	lines, err := s.db.QueryContext(ctx, fmt.Sprintf(`SELECT partition, "offset", event_id, kind, customer_id, country, stock_code, quantity, unit_price_milli, event_time_ms FROM %s ORDER BY partition, "offset"`, s.relation(s.m.Segments, 0, batch.LineColumns)))
+// Replay calls f for every change and then g for every line of the spans, each in offset order
+// within its partition: lines find the profiles that were there.
+func (s *Master) Replay(ctx context.Context, f func(*Change), g func(*Line)) error {
+	return errors.Join(s.replayChanges(ctx, f), s.replayLines(ctx, g))
+}
+
+func (s *Master) replayChanges(ctx context.Context, f func(*Change)) error {
+	rows, err := s.db.QueryContext(ctx, fmt.Sprintf(`SELECT partition, "offset", customer_id, segment, valid_from_ms FROM %s ORDER BY partition, "offset"`, s.relation(s.m.Segments, 1, batch.ChangeColumns)))
 	if err != nil {
 		return fmt.Errorf("read the master dataset: %w", err)
 	}
-	defer lines.Close()
-	var l Line
-	for lines.Next() {
-		if err := lines.Scan(&l.Partition, &l.Offset, &l.EventID, &l.Kind, &l.CustomerID, &l.Country, &l.StockCode, &l.Quantity, &l.UnitPriceMilli, &l.EventTimeMS); err != nil {
-			return fmt.Errorf("read the master dataset: %w", err)
-		}
-		f(&l)
-	}
-	if err := lines.Err(); err != nil {
-		return fmt.Errorf("read the master dataset: %w", err)
-	}
-	changes, err := s.db.QueryContext(ctx, fmt.Sprintf(`SELECT partition, "offset", customer_id, segment, valid_from_ms FROM %s ORDER BY partition, "offset"`, s.relation(s.m.Segments, 1, batch.ChangeColumns)))
-	if err != nil {
-		return fmt.Errorf("read the master dataset: %w", err)
-	}
-	defer changes.Close()
+	defer rows.Close()
 	var c Change
-	for changes.Next() {
-		if err := changes.Scan(&c.Partition, &c.Offset, &c.CustomerID, &c.Segment, &c.ValidFromMS); err != nil {
+	for rows.Next() {
+		if err := rows.Scan(&c.Partition, &c.Offset, &c.CustomerID, &c.Segment, &c.ValidFromMS); err != nil {
 			return fmt.Errorf("read the master dataset: %w", err)
 		}
-		g(&c)
+		f(&c)
 	}
-	return changes.Err()
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("read the master dataset: %w", err)
+	}
+	return nil
+}
+
+func (s *Master) replayLines(ctx context.Context, g func(*Line)) error {
+	rows, err := s.db.QueryContext(ctx, fmt.Sprintf(`SELECT partition, "offset", event_id, kind, customer_id, country, stock_code, quantity, unit_price_milli, event_time_ms FROM %s ORDER BY partition, "offset"`, s.relation(s.m.Segments, 0, batch.LineColumns)))
+	if err != nil {
+		return fmt.Errorf("read the master dataset: %w", err)
+	}
+	defer rows.Close()
+	var l Line
+	for rows.Next() {
+		if err := rows.Scan(&l.Partition, &l.Offset, &l.EventID, &l.Kind, &l.CustomerID, &l.Country, &l.StockCode, &l.Quantity, &l.UnitPriceMilli, &l.EventTimeMS); err != nil {
+			return fmt.Errorf("read the master dataset: %w", err)
+		}
+		g(&l)
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("read the master dataset: %w", err)
+	}
+	return nil
 }
