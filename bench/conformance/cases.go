@@ -64,7 +64,7 @@ func rightAfterCrash(e *env) {
 	points := e.subject.CrashPoints(e.subject.Guarantee)
 	if e.lesser() { // effectively-once visits all of them
 		e.rng.Shuffle(len(points), func(i, j int) { points[i], points[j] = points[j], points[i] })
-		points = points[:min(len(points), 4)]
+		points = points[:min(len(points), 2)]
 	}
 	for _, point := range points {
 		for _, nth := range []int{1, 2 + e.rng.IntN(3)} {
