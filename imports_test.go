@@ -75,7 +75,7 @@ var within = map[string][]string{
 	"architecture":      {"coverage", "view", "eventlog", "fault"},
 	"serving":           {"architecture", "coverage", "view"},
 	"intake":            {"event", "eventlog", "fault"},
-	"datadir":           {"durable", "eventlog", "view"},
+	"datadir":           {"architecture", "coverage", "durable", "eventlog", "view"},
 }
 
 func split(importPath string) (top, rest string, ours bool) {

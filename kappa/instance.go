@@ -2,12 +2,14 @@ package kappa
 
 import (
 	"context"
+	"math"
 	"sync"
 	"sync/atomic"
 
 	"archbench/common/architecture"
 	"archbench/common/coverage"
 	"archbench/common/event"
+	"archbench/common/fault"
 	"archbench/common/intake"
 	"archbench/common/stream"
 	"archbench/common/view"
@@ -38,29 +40,76 @@ type partition struct {
 	number   int
 	state    *stream.State
 	seen     *stream.Seen
+	known    *stream.Profiles // bounded: what a line joins with when it is read
 	position store.Position
 	written  store.Position
-	countDup bool // planted bug
-	dropCanc bool // planted bug
+	closing  int64  // everything closed below this event time is in the last write
+	oldest   uint64 // epoch of ids that the store has
+	faults   *fault.Set
 }
 
 // load reads a generation from the store.
 func (k *Kappa) load(g store.Generation) (*instance, error) {
 	in := &instance{Generation: g, vector: coverage.Zero(k.dir.Partitions), failed: make(chan error, 1)}
 	for n := range k.dir.Partitions {
-		p := &partition{number: n, state: stream.NewState(k.c.Params, g.Rules), seen: stream.NewSeen(),
-			countDup: k.c.Faults.Bug(bugCountTwice), dropCanc: k.c.Faults.Bug(bugDropReturned)}
-		var err error
-		if p.position, err = k.store.Load(g.Number, n, p.state.MergeRow, p.seen.Restore); err != nil {
+		p, err := k.loadPartition(g, n)
+		if err != nil {
 			return nil, err
 		}
-		p.written = p.position
-		p.state.Track()
-		p.seen.Track()
 		in.partitions = append(in.partitions, p)
 		in.advance(n, p.position)
 	}
 	return in, nil
+}
+
+// loadPartition reads a partition. Under policy bounded its closed rows stay where
+// they are.
+func (k *Kappa) loadPartition(g store.Generation, n int) (*partition, error) {
+	p := &partition{number: n, closing: math.MinInt64, faults: k.c.Faults}
+	kinds := view.Partials()
+	p.state, p.seen = stream.NewState(k.c.Params, g.Rules), stream.NewSeen()
+	if k.bounded() {
+		kinds = view.BoundedPartials()
+		p.known = stream.NewProfiles()
+		p.state, p.seen = stream.NewBoundedState(k.c.Params, g.Rules, p.known), stream.NewBoundedSeen(k.c.Lateness)
+	}
+	if !k.c.Guarantee.RecognisesDuplicates() {
+		p.seen.WithoutIDs()
+	}
+	position, found, err := k.store.Position(g.Number, n)
+	if err != nil {
+		return nil, err
+	}
+	horizon := int64(math.MinInt64)
+	if found && k.bounded() {
+		p.seen.RestoreWatermark(position.Watermark)
+		horizon = p.seen.Horizon()
+		if position.Watermark != 0 && position.Earliest < math.MaxInt64 {
+			p.state.RestoreBounds(position.Earliest, position.Watermark)
+		}
+	}
+	closed := stream.ClosedAt(k.c.Params, horizon)
+	for _, kind := range kinds {
+		err := k.store.Rows(g.Number, n, kind, closed.LeastOpen(kind), func(r view.Row) {
+			if !closed.Holds(kind, &r) {
+				p.state.MergeRow(kind, r)
+			}
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if err := k.store.IDs(g.Number, n, p.seen.Restore); err != nil {
+		return nil, err
+	}
+	if k.c.Faults.Bug(bugForgetMark) && k.bounded() {
+		p.seen.RestoreWatermark(math.MinInt64)
+	}
+	p.position, p.written = position, position
+	p.state.Track()
+	p.seen.Track()
+	p.state.Forget(horizon)
+	return p, nil
 }
 
 // advance notes a partition's position.
@@ -78,12 +127,12 @@ func (in *instance) position() coverage.Coverage {
 	return in.vector.Clone()
 }
 
-// write puts all changes since the last write into the batch and returns the
+// write puts all changes since the last write into the commit and returns the
 // coverage that they bring.
-func (in *instance) write(b *store.Batch) (coverage.Coverage, error) {
+func (in *instance) write(c commit) (coverage.Coverage, error) {
 	at := coverage.Zero(len(in.partitions))
 	for n, p := range in.partitions {
-		position, err := p.write(b, in.Number)
+		position, err := p.write(c, in.Number)
 		if err != nil {
 			return at, err
 		}
@@ -92,27 +141,45 @@ func (in *instance) write(b *store.Batch) (coverage.Coverage, error) {
 	return at, nil
 }
 
+// forget lets go of what is closed in all partitions. Call it when the last write
+// is committed: from then on the store answers for it.
+func (in *instance) forget() {
+	for _, p := range in.partitions {
+		p.mu.Lock()
+		p.state.Forget(p.closing)
+		p.mu.Unlock()
+	}
+}
+
+// cuts are what a query needs of the memory of each partition.
+type cuts struct {
+	of               []*stream.Cut
+	closed           []stream.Closed // what is not in memory
+	at               coverage.Coverage
+	earliest, latest int64
+}
+
 // cut takes what a query needs of each partition, and the vector that it reaches.
-func (in *instance) cut(q view.Query) (cuts []*stream.Cut, at coverage.Coverage, earliest, latest int64) {
-	at = coverage.Zero(len(in.partitions))
+func (in *instance) cut(q view.Query) cuts {
+	c := cuts{at: coverage.Zero(len(in.partitions))}
 	known := false
 	for n, p := range in.partitions {
-		cut, position, e, l, ok := p.cut(q)
-		cuts = append(cuts, cut)
-		at.Orders[n], at.Customers[n] = position.Orders, position.Customers
+		cut, closed, position, e, l, ok := p.cut(q)
+		c.of, c.closed = append(c.of, cut), append(c.closed, closed)
+		c.at.Orders[n], c.at.Customers[n] = position.Orders, position.Customers
 		switch {
 		case ok && !known:
-			earliest, latest, known = e, l, true
+			c.earliest, c.latest, known = e, l, true
 		case ok:
-			earliest, latest = min(earliest, e), max(latest, l)
+			c.earliest, c.latest = min(c.earliest, e), max(c.latest, l)
 		}
 	}
-	return cuts, at, earliest, latest
+	return c
 }
 
 // cut holds the lock for as long as copying takes. A customer's rows are all in
 // one partition, so the partition alone knows which customers a query reaches.
-func (p *partition) cut(q view.Query) (cut *stream.Cut, at store.Position, earliest, latest int64, ok bool) {
+func (p *partition) cut(q view.Query) (cut *stream.Cut, closed stream.Closed, at store.Position, earliest, latest int64, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var customers stream.Customers
@@ -121,7 +188,7 @@ func (p *partition) cut(q view.Query) (cut *stream.Cut, at store.Position, earli
 		p.state.AddCustomers(q, customers)
 	}
 	earliest, latest, ok = p.state.Bounds()
-	return p.state.Cut(q, customers), p.position, earliest, latest, ok
+	return p.state.Cut(q, customers), p.state.Closed(), p.position, earliest, latest, ok
 }
 
 func (p *partition) at() store.Position {
@@ -150,19 +217,22 @@ func (p *partition) addOrders(in *instance, b intake.Orders) {
 }
 
 func (p *partition) addLine(l *event.OrderLine) {
+	counts := false
 	switch p.seen.Claim(l) {
+	case stream.First:
+		counts = l.Kind != event.Cancellation || !p.faults.Bug(bugDropReturned)
 	case stream.Conflict:
 		p.position.Conflicting++
 		p.position.Duplicate++
+		counts = p.faults.Bug(bugCountTwice)
 	case stream.Duplicate:
 		p.position.Duplicate++
-	case stream.First:
-		if !p.dropCanc || l.Kind != event.Cancellation {
-			p.state.AddLine(l)
-		}
-		return
+		counts = p.faults.Bug(bugCountTwice)
+	case stream.Late:
+		p.position.Late++
+		counts = p.faults.Bug(bugCountLate)
 	}
-	if p.countDup {
+	if counts {
 		p.state.AddLine(l)
 	}
 }
@@ -185,8 +255,8 @@ func (p *partition) addCustomers(in *instance, b intake.Customers) {
 	in.advance(p.number, p.position)
 }
 
-// write puts the partition's changes and its position into the batch.
-func (p *partition) write(b *store.Batch, generation uint32) (store.Position, error) {
+// write puts the partition's changes and its position into the commit.
+func (p *partition) write(c commit, generation uint32) (store.Position, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.position == p.written {
@@ -199,12 +269,30 @@ func (p *partition) write(b *store.Batch, generation uint32) (store.Position, er
 		}
 	}
 	p.state.TakeChanges(
-		func(kind view.Partial, r view.Row) { keep(b.PutRow(generation, p.number, kind, r)) },
-		func(kind view.Partial, r view.Row) { keep(b.DeleteRow(generation, p.number, kind, r)) })
-	p.seen.TakeChanges(func(id stream.ID) { keep(b.PutID(generation, p.number, id)) })
-	keep(b.SetPosition(generation, p.number, p.position))
+		func(kind view.Partial, r view.Row) { keep(c.state.PutRow(generation, p.number, kind, r)) },
+		func(kind view.Partial, r view.Row) { keep(c.state.DeleteRow(generation, p.number, kind, r)) })
+	oldest := p.seen.TakeChanges(func(id stream.ID) { keep(c.state.PutID(generation, p.number, id)) })
+	if oldest > p.oldest {
+		keep(c.state.DropIDs(generation, p.number, oldest))
+		p.oldest = oldest
+	}
+	p.position.Watermark, p.position.Earliest = p.mark()
+	p.closing = p.seen.Horizon()
+	keep(c.positions.SetPosition(generation, p.number, p.position))
 	p.written = p.position
 	return p.position, failed
+}
+
+// mark is what the position holds of event time, 0 where no policy asks for it.
+func (p *partition) mark() (watermark, earliest int64) {
+	if p.seen.Watermark() == math.MinInt64 {
+		return 0, 0
+	}
+	earliest, _, ok := p.state.Bounds()
+	if !ok {
+		earliest = math.MaxInt64 // lines came, and none counts
+	}
+	return p.seen.Watermark(), earliest
 }
 
 // report adds the partition's counts to a status.
@@ -214,6 +302,10 @@ func (p *partition) report(s *architecture.Status) {
 	s.Unusable += p.position.Unusable
 	s.Duplicate += p.position.Duplicate
 	s.Conflicting += p.position.Conflicting
+	s.Late += p.position.Late
 	s.State["ids"] += int64(p.seen.Len())
 	s.State["rows"] += int64(p.state.Len())
+	if p.known != nil {
+		s.State["profiles"] += int64(p.known.Len())
+	}
 }

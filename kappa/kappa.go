@@ -23,11 +23,12 @@ import (
 )
 
 // formatVersion is that of the data directory.
-const formatVersion = 1
+const formatVersion = 2
 
 // Crash points of its own; those of package intake come on top.
 const (
 	beforeCommit    = "kappa.before-commit"
+	betweenCommits  = "kappa.between-commits"
 	afterCommit     = "kappa.after-commit"
 	afterRequest    = "kappa.after-reprocess-request"
 	beforeSwitch    = "kappa.before-switch"
@@ -36,15 +37,26 @@ const (
 	bugCountTwice   = "count-duplicates"
 	bugAnnounceLead = "announce-ahead"
 	bugDropReturned = "drop-cancellations"
+
+	bugCountLate    = "count-late"
+	bugForgetMark   = "forget-watermark"
+	bugForgetClosed = "forget-closed"
 )
 
 // CrashPoints lists the places where Kappa can be killed between two steps.
-func CrashPoints() []string {
-	return []string{intake.BeforeDeadLetter, intake.AfterDeadLetter, beforeCommit, afterCommit, afterRequest, beforeSwitch, afterSwitch, afterCleanup}
+func CrashPoints(g architecture.Guarantee) []string {
+	points := []string{intake.BeforeDeadLetter, intake.AfterDeadLetter, beforeCommit, afterCommit, afterRequest, beforeSwitch, afterSwitch, afterCleanup}
+	if g != architecture.EffectivelyOnce {
+		points = append(points, betweenCommits)
+	}
+	return points
 }
 
 // Bugs lists the bugs that can be planted, to prove that the harness finds them.
 func Bugs() []string { return []string{bugCountTwice, bugAnnounceLead, bugDropReturned} }
+
+// BoundedBugs lists those that only show under policy bounded.
+func BoundedBugs() []string { return []string{bugCountLate, bugForgetMark, bugForgetClosed} }
 
 // Kappa implements architecture.Architecture.
 type Kappa struct {
@@ -80,10 +92,13 @@ type Kappa struct {
 // Open recovers the committed state.
 func Open(ctx context.Context, c architecture.Config) (*Kappa, error) {
 	c = c.WithDefaults()
-	if err := architecture.CheckSemantics(c.Policy, c.Guarantee); err != nil {
+	if err := errors.Join(architecture.CheckSemantics(c.Policy, c.Guarantee), architecture.CheckLateness(c.Lateness)); err != nil {
 		return nil, err
 	}
-	identity := datadir.Identity{Architecture: "kappa", Topics: c.Topics, Params: c.Params}
+	identity := datadir.Identity{Architecture: "kappa", Topics: c.Topics, Params: c.Params, Policy: string(c.Policy), Guarantee: c.Guarantee}
+	if c.Policy == architecture.Bounded {
+		identity.Lateness = c.Lateness
+	}
 	dir, err := datadir.Open(c.Dir, formatVersion, identity, func() (int, error) {
 		b, err := eventlog.Inputs(ctx, c.Log, c.Topics)
 		return len(b.End.Orders), err
@@ -97,6 +112,8 @@ func Open(ctx context.Context, c architecture.Config) (*Kappa, error) {
 	}
 	return k, nil
 }
+
+func (k *Kappa) bounded() bool { return k.c.Policy == architecture.Bounded }
 
 // recover loads the generations that the store knows and drops what others left.
 func (k *Kappa) recover() error {
@@ -294,7 +311,7 @@ func (k *Kappa) commitLoop(ctx context.Context) error {
 	}
 }
 
-// commit writes the changes of all instances with a role, in one batch. After a
+// commit writes the changes of all instances with a role, in one commit. After a
 // failure it fails for ever: changes that were taken and not written must not be
 // followed by a later position.
 func (k *Kappa) commit() (err error) {
@@ -305,24 +322,29 @@ func (k *Kappa) commit() (err error) {
 	}
 	defer func() { k.broken = err }()
 	began := time.Now()
-	b := k.store.NewBatch()
-	served, err := k.served.Load().write(b)
+	c := k.newCommit()
+	served, err := k.served.Load().write(c)
 	if err != nil {
-		return errors.Join(err, b.Close())
+		return errors.Join(err, c.close())
 	}
+	written := []*instance{k.served.Load()}
 	if k.replay != nil {
-		if _, err := k.replay.next.write(b); err != nil {
-			return errors.Join(err, b.Close())
+		written = append(written, k.replay.next)
+		if _, err := k.replay.next.write(c); err != nil {
+			return errors.Join(err, c.close())
 		}
 	}
-	if b.Empty() {
-		return b.Close()
+	if c.positions.Empty() { // as nothing changes without a position
+		return c.close()
 	}
 	if err := k.c.Faults.Point(beforeCommit); err != nil {
-		return errors.Join(err, b.Close())
+		return errors.Join(err, c.close())
 	}
-	if err := b.Commit(); err != nil {
+	if err := k.complete(c); err != nil {
 		return err
+	}
+	for _, in := range written {
+		in.forget()
 	}
 	k.committed = served
 	k.commits.Add(1)
@@ -350,15 +372,57 @@ func (k *Kappa) watchEnd(ctx context.Context) error {
 
 // Answer implements architecture.Architecture.
 func (k *Kappa) Answer(_ context.Context, q view.Query) (architecture.Answer, error) {
-	in := k.served.Load()
-	a := architecture.Answer{View: q.View, Rules: in.Rules}
-	var err error
-	a.Rows, err = stream.Latest(k.c.Params, q, func(q view.Query) ([]view.Row, int64, int64, error) {
-		cuts, at, earliest, latest := in.cut(q)
-		a.Coverage = at
-		return stream.Finish(k.c.Params, q, cuts...), earliest, latest, nil
-	})
-	return a, err
+	for {
+		in := k.served.Load()
+		a := architecture.Answer{View: q.View, Rules: in.Rules}
+		var err error
+		a.Rows, err = stream.Latest(k.c.Params, q, func(q view.Query) ([]view.Row, int64, int64, error) {
+			c := in.cut(q)
+			a.Coverage = c.at
+			if err := k.addClosed(in, q, c); err != nil {
+				return nil, 0, 0, err
+			}
+			return stream.Finish(k.c.Params, q, c.of...), c.earliest, c.latest, nil
+		})
+		if !errors.Is(err, errReplaced) {
+			return a, err
+		}
+	}
+}
+
+// errReplaced means that an instance is no longer served, and its rows may be gone.
+var errReplaced = errors.New("the instance was replaced")
+
+// addClosed adds to the cuts what the instance has let go of in memory. Rows that
+// were closed when a cut was made are in the store by then, and never change.
+func (k *Kappa) addClosed(in *instance, q view.Query, c cuts) (err error) {
+	if !k.bounded() || k.c.Faults.Bug(bugForgetClosed) {
+		return nil
+	}
+	s, err := k.store.Snapshot()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	if k.served.Load() != in { // only after this are its rows removed
+		return errReplaced
+	}
+	kind := q.View.BoundedPartial()
+	for n, cut := range c.of {
+		from, to := c.closed[n].Span(q)
+		if from >= to {
+			continue
+		}
+		err := s.Rows(in.Number, n, kind, from, to, func(r view.Row) {
+			if c.closed[n].Holds(kind, &r) {
+				cut.Add(r)
+			}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Coverage implements architecture.Architecture.
@@ -368,7 +432,7 @@ func (k *Kappa) Coverage() *coverage.Announcer { return k.announcer }
 func (k *Kappa) Status() architecture.Status {
 	in := k.served.Load()
 	s := architecture.Status{Architecture: "kappa", Rules: in.Rules, Policy: k.c.Policy, Guarantee: k.c.Guarantee, Coverage: in.position(),
-		Commits: k.commits.Load(), CrashPoints: CrashPoints(), Bugs: Bugs(), State: map[string]int64{},
+		Commits: k.commits.Load(), CrashPoints: CrashPoints(k.c.Guarantee), Bugs: append(Bugs(), BoundedBugs()...), State: map[string]int64{},
 		WatermarksMS: k.watermarks.MS(), Durations: k.durations.Snapshot(architecture.Commit, architecture.Compaction)}
 	for _, p := range in.partitions {
 		p.report(&s)

@@ -186,20 +186,22 @@ func (k *Kappa) trySwitch(ctx context.Context, r *replay) (switched bool, err er
 	return true, k.cleanUp(old.Number)
 }
 
-// commitSwitch writes the new instance's changes and its role in one batch.
+// commitSwitch writes the new instance's changes and its role in one commit, the
+// role with the last of it.
 func (k *Kappa) commitSwitch(next *instance) error {
-	b := k.store.NewBatch()
-	at, err := next.write(b)
+	c := k.newCommit()
+	at, err := next.write(c)
 	roles := store.Roles{Served: next.Generation}
-	if err := errors.Join(err, b.SetRoles(roles)); err != nil {
-		return errors.Join(err, b.Close())
+	if err := errors.Join(err, c.last.SetRoles(roles)); err != nil {
+		return errors.Join(err, c.close())
 	}
 	if err := k.c.Faults.Point(beforeSwitch); err != nil {
-		return errors.Join(err, b.Close())
+		return errors.Join(err, c.close())
 	}
-	if err := b.Commit(); err != nil {
+	if err := k.complete(c); err != nil {
 		return err
 	}
+	next.forget()
 	k.roles, k.committed = roles, at
 	k.commits.Add(1)
 	return k.c.Faults.Point(afterSwitch)

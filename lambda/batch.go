@@ -37,6 +37,8 @@ type pointer struct {
 	Rules    view.Rules        `json:"rules"`
 	Coverage coverage.Coverage `json:"coverage"`
 	Want     view.Rules        `json:"want,omitempty"` // rules asked for and not yet served
+	// Repeated is how many of the master dataset's repeated segments the view holds.
+	Repeated int `json:"repeated,omitempty"`
 	// Sums are the CRC-32C of the batch view's files, in the order of view.Partials.
 	Sums []uint32 `json:"sums"`
 }
@@ -96,6 +98,9 @@ func (l *Lambda) loadBatch(ctx context.Context, p pointer) (*batchView, error) {
 			}
 		}
 	}
+	if n := l.master.Repeated() - p.Repeated; n != 0 {
+		return l.rebuild(ctx, fmt.Errorf("it lacks %d segments whose records come again", n))
+	}
 	if p.Number == 0 {
 		return v, nil
 	}
@@ -119,8 +124,8 @@ func (l *Lambda) checkView(p pointer) error {
 	return nil
 }
 
-// rebuild computes a damaged batch view anew: all that it holds is in the segments,
-// and what they hold beyond it may be in it too.
+// rebuild computes a batch view anew that is damaged or lacks something: all that it
+// holds is in the segments, and what they hold beyond it may be in it too.
 func (l *Lambda) rebuild(ctx context.Context, why error) (*batchView, error) {
 	l.c.Logger.Warn("the batch view is computed anew from the master dataset", "err", why)
 	in := input{l.master.Coverage(), l.master.Lines(), l.master.Changes()}
@@ -130,7 +135,7 @@ func (l *Lambda) rebuild(ctx context.Context, why error) (*batchView, error) {
 	if err != nil {
 		return nil, err
 	}
-	next.Coverage, next.Sums = v.at, v.sums
+	next.Coverage, next.Sums, next.Repeated = v.at, v.sums, l.master.Repeated()
 	if err := l.savePointer(next); err != nil {
 		return nil, err
 	}
@@ -336,14 +341,11 @@ func (l *Lambda) seal(ctx context.Context, take func(*partition) share) (at cove
 	if l.master.Coverage().Equal(at) {
 		return at, nil
 	}
-	g, err := l.master.Write(ctx, at, all.lines, all.changes)
+	err = l.c.Guarantee.Commit(
+		func() error { return l.keep(ctx, at, all) },
+		func() error { return l.dir.SaveOffsets(at) },
+		func() error { return l.c.Faults.Point(betweenCommits) })
 	if err != nil {
-		return at, err
-	}
-	if err := l.c.Faults.Point(afterSegment); err != nil {
-		return at, err
-	}
-	if err := l.master.Commit(g, all.unusable); err != nil {
 		return at, err
 	}
 	l.mu.Lock()
@@ -354,6 +356,18 @@ func (l *Lambda) seal(ctx context.Context, take func(*partition) share) (at cove
 	return at, l.c.Faults.Point(afterManifest)
 }
 
+// keep writes a segment and names it in the manifest.
+func (l *Lambda) keep(ctx context.Context, at coverage.Coverage, all share) error {
+	g, err := l.master.Write(ctx, at, all.lines, all.changes)
+	if err != nil {
+		return err
+	}
+	if err := l.c.Faults.Point(afterSegment); err != nil {
+		return err
+	}
+	return l.master.Commit(g, all.unusable)
+}
+
 // compute runs the SQL kernel over all segments, writes every partial to disk and
 // returns the files' sums.
 func (l *Lambda) compute(ctx context.Context, rules view.Rules, in input, number int) ([]uint32, error) {
@@ -362,13 +376,14 @@ func (l *Lambda) compute(ctx context.Context, rules view.Rules, in input, number
 		return nil, fmt.Errorf("make the batch view's directory: %w", err)
 	}
 	k := batch.Kernel{Params: l.c.Params, Rules: rules}
-	if err := l.db.Do(ctx, "deduplicate the master dataset", "CREATE OR REPLACE TABLE firsts AS "+k.Distinct(in.lines)); err != nil {
+	lines, err := l.counted(ctx, k, in)
+	if err != nil {
 		return nil, err
 	}
 	l.passed(rules, in, 1)
 	var sums []uint32
 	for n, kind := range view.Partials() {
-		from := "firsts"
+		from := lines
 		if kind == view.Profiles {
 			from = in.changes
 		}
@@ -383,10 +398,19 @@ func (l *Lambda) compute(ctx context.Context, rules view.Rules, in input, number
 		sums = append(sums, sum)
 		l.passed(rules, in, 2+n)
 	}
-	if err := l.db.Do(ctx, "tidy up after a batch", "DROP TABLE firsts"); err != nil {
+	if err := l.db.Do(ctx, "tidy up after a batch", "DROP TABLE IF EXISTS firsts"); err != nil {
 		return nil, err
 	}
 	return sums, errors.Join(durable.SyncDir(dir), durable.SyncDir(filepath.Dir(dir)))
+}
+
+// counted is the relation of the lines that count: the first of each id, or all
+// where the guarantee recognises no duplicates.
+func (l *Lambda) counted(ctx context.Context, k batch.Kernel, in input) (string, error) {
+	if !l.c.Guarantee.RecognisesDuplicates() {
+		return in.lines, nil
+	}
+	return "firsts", l.db.Do(ctx, "deduplicate the master dataset", "CREATE OR REPLACE TABLE firsts AS "+k.Distinct(in.lines))
 }
 
 // passed notes how many passes over its input a batch has made: one to find the
@@ -408,7 +432,7 @@ func (l *Lambda) swapIn(v *batchView, number, old int) error {
 	defer l.swap.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	next := pointer{Number: number, Rules: v.rules, Coverage: v.at, Want: l.pointer.Want, Sums: v.sums}
+	next := pointer{Number: number, Rules: v.rules, Coverage: v.at, Want: l.pointer.Want, Sums: v.sums, Repeated: l.master.Repeated()}
 	if next.Want == v.rules {
 		next.Want = 0
 	}

@@ -23,30 +23,42 @@ import (
 // intakeChunk is how many records a partition takes in one go.
 const intakeChunk = 512
 
-// formatVersion is that of the data directory.
-const formatVersion = 1
+// formatVersion is that of the data directory. Since 2 the manifest counts unusable
+// records by segment.
+const formatVersion = 2
 
 // Crash points of its own; those of package intake come on top.
 const (
-	afterSegment  = "lambda.after-segment"
-	afterManifest = "lambda.after-manifest"
-	afterMerge    = "lambda.after-segment-merge"
-	afterBatch    = "lambda.after-batch-files"
-	afterPointer  = "lambda.after-pointer"
-	afterRequest  = "lambda.after-reprocess-request"
+	afterSegment   = "lambda.after-segment"
+	afterManifest  = "lambda.after-manifest"
+	betweenCommits = "lambda.between-commits"
+	afterMerge     = "lambda.after-segment-merge"
+	afterBatch     = "lambda.after-batch-files"
+	afterPointer   = "lambda.after-pointer"
+	afterRequest   = "lambda.after-reprocess-request"
 
 	bugCountTwice  = "count-duplicates"
 	bugSeamOverlap = "seam-overlap"
 	bugSeamGap     = "seam-gap"
+
+	bugCountLate  = "count-late"
+	bugForgetMark = "forget-watermark"
 )
 
 // CrashPoints lists the places where Lambda can be killed between two steps.
-func CrashPoints() []string {
-	return []string{intake.BeforeDeadLetter, intake.AfterDeadLetter, afterSegment, afterManifest, afterMerge, afterBatch, afterPointer, afterRequest}
+func CrashPoints(g architecture.Guarantee) []string {
+	points := []string{intake.BeforeDeadLetter, intake.AfterDeadLetter, afterSegment, afterManifest, afterMerge, afterBatch, afterPointer, afterRequest}
+	if g != architecture.EffectivelyOnce {
+		points = append(points, betweenCommits)
+	}
+	return points
 }
 
 // Bugs lists the bugs that can be planted, to prove that the harness finds them.
 func Bugs() []string { return []string{bugCountTwice, bugSeamOverlap, bugSeamGap} }
+
+// BoundedBugs lists those that only show under policy bounded.
+func BoundedBugs() []string { return []string{bugCountLate, bugForgetMark} }
 
 // Lambda implements architecture.Architecture.
 type Lambda struct {
@@ -89,10 +101,10 @@ type Lambda struct {
 // Open recovers the committed state.
 func Open(ctx context.Context, c architecture.Config) (*Lambda, error) {
 	c = c.WithDefaults()
-	if err := architecture.CheckSemantics(c.Policy, c.Guarantee); err != nil {
+	if err := errors.Join(architecture.CheckSemantics(c.Policy, c.Guarantee), architecture.CheckLateness(c.Lateness)); err != nil {
 		return nil, err
 	}
-	dir, err := datadir.Open(c.Dir, formatVersion, datadir.Identity{Architecture: "lambda", Topics: c.Topics, Params: c.Params}, func() (int, error) {
+	dir, err := datadir.Open(c.Dir, formatVersion, datadir.Identity{Architecture: "lambda", Topics: c.Topics, Params: c.Params, Guarantee: c.Guarantee}, func() (int, error) {
 		b, err := eventlog.Inputs(ctx, c.Log, c.Topics)
 		return len(b.End.Orders), err
 	})
@@ -120,6 +132,9 @@ func (l *Lambda) recover(ctx context.Context) (err error) {
 	if l.master, err = master.Open(filepath.Join(l.c.Dir, "master"), l.dir.Partitions, l.db); err != nil {
 		return err
 	}
+	if err := l.reconcile(ctx); err != nil {
+		return err
+	}
 	if l.pointer, err = l.loadPointer(); err != nil {
 		return err
 	}
@@ -127,8 +142,15 @@ func (l *Lambda) recover(ctx context.Context) (err error) {
 		return err
 	}
 	seam := l.batch.at
+	var lateness *time.Duration // the batch layer is always exact
+	if l.c.Policy == architecture.Bounded {
+		lateness = &l.c.Lateness
+	}
 	for n := range l.dir.Partitions {
-		p := newPartition(n, l.c.Params, l.batch.rules, l.c.Faults.Bug(bugCountTwice))
+		p := newPartition(n, l.c.Params, l.batch.rules, lateness, l.c.Faults)
+		if !l.c.Guarantee.RecognisesDuplicates() {
+			p.seen.WithoutIDs()
+		}
 		p.at = position{seam.Orders[n], seam.Customers[n]}
 		p.newSpan()
 		l.partitions = append(l.partitions, p)
@@ -145,27 +167,41 @@ func (l *Lambda) recover(ctx context.Context) (err error) {
 	return nil
 }
 
-// replaySegments claims the ids of all lines and gives those behind the seam to
-// the speed layer.
+// reconcile lets the master dataset end where the log is read on, under a guarantee
+// that keeps this in a file of its own.
+func (l *Lambda) reconcile(ctx context.Context) error {
+	if l.c.Guarantee == architecture.EffectivelyOnce {
+		return nil
+	}
+	state := l.master.Coverage()
+	offsets, err := l.dir.Offsets(state)
+	if err != nil {
+		return err
+	}
+	if !offsets.Equal(state) {
+		l.c.Logger.Warn("a crash came between the commits of state and offsets", "guarantee", l.c.Guarantee, "state", state, "offsets", offsets)
+	}
+	return l.master.EndAt(ctx, offsets)
+}
+
+// replaySegments claims the ids of all lines, so that watermark and ids run from
+// offset 0, and gives those behind the seam to the speed layer. The batch layer has
+// the others itself.
 func (l *Lambda) replaySegments(ctx context.Context, seam coverage.Coverage) error {
 	err := l.master.Replay(ctx,
-		func(line *master.Line) {
-			p := l.partitions[line.Partition]
-			if line.Offset >= seam.Orders[line.Partition] {
-				p.addLine(&line.OrderLine)
-				return
-			}
-			switch p.seen.Claim(&line.OrderLine) { // the batch layer has the line itself
-			case stream.Conflict:
-				p.counts.conflicting++
-				p.counts.duplicate++
-			case stream.Duplicate:
-				p.counts.duplicate++
+		func(c *master.Change) {
+			p := l.partitions[c.Partition]
+			if p.known != nil || c.Offset >= seam.Customers[c.Partition] {
+				p.addChange(&c.ProfileChange, c.Offset)
 			}
 		},
-		func(c *master.Change) {
-			if c.Offset >= seam.Customers[c.Partition] {
-				l.partitions[c.Partition].addChange(&c.ProfileChange, c.Offset)
+		func(line *master.Line) {
+			p := l.partitions[line.Partition]
+			switch {
+			case line.Offset >= seam.Orders[line.Partition]:
+				p.addLine(&line.OrderLine)
+			case !l.c.Faults.Bug(bugForgetMark):
+				p.claim(&line.OrderLine)
 			}
 		})
 	if err != nil {
@@ -380,7 +416,7 @@ func (l *Lambda) Status() architecture.Status {
 	seam, rows := l.batch.at.Clone(), int64(l.batch.state.Len())
 	l.swap.RUnlock()
 	s := architecture.Status{Architecture: "lambda", Policy: l.c.Policy, Guarantee: l.c.Guarantee, Seam: &seam, Commits: l.commits.Load(),
-		CrashPoints: CrashPoints(), Bugs: Bugs(), State: map[string]int64{"batch_rows": rows},
+		CrashPoints: CrashPoints(l.c.Guarantee), Bugs: append(Bugs(), BoundedBugs()...), State: map[string]int64{"batch_rows": rows},
 		WatermarksMS: l.watermarks.MS(), Durations: l.durations.Snapshot(architecture.Commit, architecture.Batch, architecture.Compaction)}
 	for _, p := range l.partitions {
 		p.report(&s)
@@ -415,6 +451,10 @@ func (p *partition) report(s *architecture.Status) {
 	s.Unusable += p.counts.unusable
 	s.Duplicate += p.counts.duplicate
 	s.Conflicting += p.counts.conflicting
+	s.Late += p.counts.late
+	if p.known != nil {
+		s.State["profiles"] += int64(p.known.Len())
+	}
 	s.State["ids"] += int64(p.seen.Len())
 	s.State["spans"] += int64(len(p.spans))
 	s.State["waiting_lines"] += int64(len(p.lines))

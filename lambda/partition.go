@@ -3,9 +3,11 @@ package lambda
 import (
 	"fmt"
 	"sync"
+	"time"
 
 	"archbench/common/coverage"
 	"archbench/common/event"
+	"archbench/common/fault"
 	"archbench/common/intake"
 	"archbench/common/stream"
 	"archbench/common/view"
@@ -25,30 +27,41 @@ type span struct {
 // partition is one partition of both topics: the speed layer's spans, and what
 // waits to become a segment.
 type partition struct {
-	number int
-	params view.Params
+	number   int
+	params   view.Params
+	lateness *time.Duration // of policy bounded; nil: exact
+	faults   *fault.Set
 
 	mu       sync.Mutex
 	at       position
 	spans    []*span // contiguous; the last one grows
 	rules    []view.Rules
 	seen     *stream.Seen
+	known    *stream.Profiles // bounded: what a line joins with when it is read
 	lines    []master.Line
 	changes  []master.Change
 	unusable int64 // waiting for the next segment
-	counts   struct{ unusable, duplicate, conflicting int64 }
-	countDup bool // planted bug
+	counts   struct{ unusable, duplicate, conflicting, late int64 }
 }
 
-func newPartition(n int, p view.Params, r view.Rules, countDup bool) *partition {
-	return &partition{number: n, params: p, rules: []view.Rules{r}, seen: stream.NewSeen(), countDup: countDup}
+// newPartition is an empty partition, under policy bounded if there is a lateness.
+func newPartition(n int, p view.Params, r view.Rules, lateness *time.Duration, faults *fault.Set) *partition {
+	part := &partition{number: n, params: p, lateness: lateness, faults: faults, rules: []view.Rules{r}, seen: stream.NewSeen()}
+	if lateness != nil {
+		part.seen, part.known = stream.NewBoundedSeen(*lateness), stream.NewProfiles()
+	}
+	return part
 }
 
 // newSpan begins a span at the present position. The caller holds the lock.
 func (p *partition) newSpan() {
 	s := &span{from: p.at, to: p.at, states: map[view.Rules]*stream.State{}}
 	for _, r := range p.rules {
-		s.states[r] = stream.NewState(p.params, r)
+		if p.lateness != nil {
+			s.states[r] = stream.NewBoundedState(p.params, r, p.known)
+		} else {
+			s.states[r] = stream.NewState(p.params, r)
+		}
 	}
 	p.spans = append(p.spans, s)
 }
@@ -73,21 +86,26 @@ func (p *partition) addOrders(b intake.Orders) {
 	p.growing().to = p.at
 }
 
-// addLine adds a line to the growing span if it is the first of its id.
+// addLine adds a line to the growing span if it counts.
 func (p *partition) addLine(l *event.OrderLine) {
+	if p.claim(l) {
+		p.growing().add(l)
+	}
+}
+
+// claim claims a line's id and reports whether the line counts in the speed layer.
+func (p *partition) claim(l *event.OrderLine) bool {
 	switch p.seen.Claim(l) {
+	case stream.First:
+		return true
+	case stream.Late:
+		p.counts.late++
+		return p.faults.Bug(bugCountLate)
 	case stream.Conflict:
 		p.counts.conflicting++
-		p.counts.duplicate++
-	case stream.Duplicate:
-		p.counts.duplicate++
-	case stream.First:
-		p.growing().add(l)
-		return
 	}
-	if p.countDup {
-		p.growing().add(l)
-	}
+	p.counts.duplicate++
+	return p.faults.Bug(bugCountTwice)
 }
 
 func (s *span) add(l *event.OrderLine) {
@@ -115,6 +133,10 @@ func (p *partition) addCustomers(b intake.Customers) {
 }
 
 func (p *partition) addChange(c *event.ProfileChange, offset int64) {
+	if p.known != nil {
+		p.known.Add(c, offset)
+		return
+	}
 	for _, state := range p.growing().states {
 		state.AddProfile(c, offset)
 	}
@@ -150,6 +172,9 @@ func (p *partition) seal(rules []view.Rules) share {
 	defer p.mu.Unlock()
 	p.rules = rules
 	p.newSpan()
+	if p.known != nil {
+		p.known.Forget(p.seen.Horizon(), p.params.Segment)
+	}
 	return p.takeLocked()
 }
 

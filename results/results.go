@@ -131,6 +131,15 @@ type Measurement struct {
 	Cost       *Cost       `json:"cost,omitempty"`
 }
 
+// MustBeNone is the divergence in which any row is a wrong answer: that from the
+// policy's own definitions, where these are not the exact ones.
+func (m *Measurement) MustBeNone() *Divergence {
+	if m.PolicyDivergence != nil {
+		return m.PolicyDivergence
+	}
+	return m.Divergence
+}
+
 // Load is what was sent.
 type Load struct {
 	OfferedPerS    float64      `json:"offered_per_s,omitempty"` // of the live part
@@ -150,7 +159,8 @@ type Window struct {
 	ToUS   int64 `json:"to_us"`
 }
 
-// DistinctError is the relative error of distinct_customers under bounded.
+// DistinctError is the relative error of the rows of distinct_customers under
+// bounded, against how many customers there are among the same lines.
 type DistinctError struct {
 	P50 float64 `json:"p50"`
 	P99 float64 `json:"p99"`
@@ -191,9 +201,25 @@ type FinalRows struct {
 	RowsExtra   int64 `json:"rows_extra"`
 }
 
+// Checked is how many rows were compared; no view, no rows.
+func (f *FinalRows) Checked() int64 {
+	if f == nil {
+		return 0
+	}
+	return f.RowsChecked
+}
+
+// Wrong is how many rows are wrong in any way.
+func (f *FinalRows) Wrong() int64 {
+	if f == nil {
+		return 0
+	}
+	return f.RowsWrong + f.RowsMissing + f.RowsExtra
+}
+
 // Any reports whether any row was wrong, missing or extra, or any answer not one of the contract.
 func (d *Divergence) Any() bool {
-	return d != nil && (d.ReadsWrong+d.RowsWrong+d.RowsMissing+d.RowsExtra > 0 || d.Final != nil && d.Final.RowsWrong+d.Final.RowsMissing+d.Final.RowsExtra > 0)
+	return d != nil && (d.ReadsWrong+d.RowsWrong+d.RowsMissing+d.RowsExtra > 0 || d.Final.Wrong() > 0)
 }
 
 // AddRead adds the difference of one answered read.

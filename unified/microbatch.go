@@ -17,15 +17,31 @@ import (
 	"archbench/unified/lake"
 )
 
-// microBatch takes what was read through bronze, silver and gold and publishes it.
+// microBatch commits what was read, in the order that the guarantee demands.
 func (u *Unified) microBatch(ctx context.Context) error {
 	orders, customers, at := u.inbox.take()
-	next := u.current()
-	if at.Equal(next.Coverage) {
+	if at.Equal(u.current().Coverage) {
 		return nil
 	}
 	began := time.Now()
-	next.Coverage = at
+	err := u.c.Guarantee.Commit(
+		func() error { return u.process(ctx, orders, customers, at) },
+		func() error { return u.dir.SaveOffsets(at) },
+		func() error { return u.c.Faults.Point(betweenCommits) })
+	if err != nil {
+		return err
+	}
+	u.mu.Lock()
+	u.committed = at
+	u.mu.Unlock()
+	u.durations.Since(architecture.Commit, began)
+	return u.tidy(ctx)
+}
+
+// process takes records through bronze, silver and gold and publishes them.
+func (u *Unified) process(ctx context.Context, orders []order, customers []customer, at coverage.Coverage) error {
+	next := u.current()
+	next.Coverage, next.Holds = at, coverage.Max(next.Holds, at)
 	if err := u.stage(ctx, orders, customers, &next); err != nil {
 		return fmt.Errorf("stage a micro-batch: %w", err)
 	}
@@ -61,11 +77,7 @@ func (u *Unified) microBatch(ctx context.Context) error {
 	if err := u.c.Faults.Point(afterGold); err != nil {
 		return err
 	}
-	if err := u.publish(ctx, next); err != nil {
-		return err
-	}
-	u.durations.Since(architecture.Commit, began)
-	return u.tidy(ctx)
+	return u.publish(ctx, next)
 }
 
 // stage puts the records into tables that SQL works on. Go decodes and

@@ -44,14 +44,27 @@ func newFeed(t testing.TB, c architecture.Config) *feed {
 	if err != nil {
 		t.Fatal(err)
 	}
-	source, err := synthetic.New(synthetic.DefaultParams())
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := &feed{t: t, c: c, u: u, source: source, next: map[workloads.Topic][]int64{
-		workloads.Orders: make([]int64, feedPartitions), workloads.Customers: make([]int64, feedPartitions)}}
+	f := &feed{t: t, c: c, u: u}
+	f.rewind(0)
 	t.Cleanup(f.stop)
 	return f
+}
+
+// rewind goes back to where so many events were delivered.
+func (f *feed) rewind(events int) {
+	f.t.Helper()
+	source, err := synthetic.New(synthetic.DefaultParams())
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.source, f.next = source, map[workloads.Topic][]int64{workloads.Orders: make([]int64, feedPartitions), workloads.Customers: make([]int64, feedPartitions)}
+	var e workloads.Event
+	for range events {
+		if err := f.source.Next(&e); err != nil {
+			f.t.Fatal(err)
+		}
+		f.next[e.Topic][eventlog.Partition(e.AppendKey(nil), feedPartitions)]++
+	}
 }
 
 // stop closes the instance, as the end of Run does.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"archbench/common/architecture"
 	"archbench/common/batch"
 	"archbench/common/coverage"
 	"archbench/common/duck"
@@ -74,10 +75,13 @@ func definition(kind view.Partial) string {
 // published is the durable record of what is served. A set of table commits
 // counts from the moment that it names them.
 type published struct {
-	Generation  int                  `json:"generation"`
-	Rules       view.Rules           `json:"rules"`
-	Want        view.Rules           `json:"want,omitempty"` // rules asked for and not yet served
-	Coverage    coverage.Coverage    `json:"coverage"`
+	Generation int               `json:"generation"`
+	Rules      view.Rules        `json:"rules"`
+	Want       view.Rules        `json:"want,omitempty"` // rules asked for and not yet served
+	Coverage   coverage.Coverage `json:"coverage"`
+	// Holds is how far the records in the tables reach. It is beyond the coverage only
+	// after a crash under at-least-once, until these records were read again.
+	Holds       coverage.Coverage    `json:"holds"`
 	Snapshots   map[string]lake.Mark `json:"snapshots"` // by namespace.table
 	Lines       int64                `json:"lines"`     // in silver
 	Duplicate   int64                `json:"duplicate"`
@@ -87,7 +91,7 @@ type published struct {
 
 const (
 	publishedName    = "published"
-	publishedVersion = 2
+	publishedVersion = 3
 )
 
 // current is what is published now.
@@ -98,19 +102,27 @@ func (u *Unified) current() published {
 }
 
 func (u *Unified) loadPublished() (published, error) {
-	p := published{Generation: 1, Rules: u.c.Rules, Coverage: coverage.Zero(u.dir.Partitions), Snapshots: map[string]lake.Mark{}}
+	nothing := coverage.Zero(u.dir.Partitions)
+	p := published{Generation: 1, Rules: u.c.Rules, Coverage: nothing, Holds: nothing, Snapshots: map[string]lake.Mark{}}
 	path := filepath.Join(u.c.Dir, publishedName)
 	content, err := durable.Load(path, publishedName, publishedVersion)
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return p, err
+	default:
+		if err := json.Unmarshal(content, &p); err != nil {
+			return p, &durable.Damaged{Path: path, Reason: "cannot be read: " + err.Error()}
+		}
+	}
+	if u.c.Guarantee == architecture.EffectivelyOnce {
 		return p, nil
 	}
-	if err != nil {
-		return p, err
+	p.Coverage, err = u.dir.Offsets(p.Holds)
+	if err == nil && !p.Coverage.Equal(p.Holds) {
+		u.c.Logger.Warn("a crash came between the commits of state and offsets", "guarantee", u.c.Guarantee, "state", p.Holds, "offsets", p.Coverage)
 	}
-	if err := json.Unmarshal(content, &p); err != nil {
-		return p, &durable.Damaged{Path: path, Reason: "cannot be read: " + err.Error()}
-	}
-	return p, nil
+	return p, err
 }
 
 func (u *Unified) savePublished(p published) error {

@@ -47,6 +47,15 @@ func (u *Unified) rebuildDone() <-chan error {
 	return u.rebuild.done
 }
 
+// startDueRebuild begins a rebuild that was asked for. A rebuild takes silver by
+// offsets, so it waits until silver holds no records that are still to come again.
+func (u *Unified) startDueRebuild(ctx context.Context) {
+	if now := u.current(); u.rebuildDue && now.Coverage.AtLeast(now.Holds) {
+		u.rebuildDue = false
+		u.startRebuild(ctx)
+	}
+}
+
 // startRebuild computes the new gold beside the micro-batches that go on. It ends
 // early only by being abandoned, so every error it gives is a failure.
 func (u *Unified) startRebuild(ctx context.Context) {

@@ -24,8 +24,8 @@ import (
 )
 
 // formatVersion is that of the data directory. Since 2 data files have their sum
-// in their name.
-const formatVersion = 2
+// in their name; since 3 the record says how far the tables reach.
+const formatVersion = 3
 
 // Crash points of its own; those of package intake come on top.
 const (
@@ -34,6 +34,7 @@ const (
 	afterSomeGold   = "unified.after-some-gold"
 	afterGold       = "unified.after-gold"
 	afterPublish    = "unified.after-publish"
+	betweenCommits  = "unified.between-commits"
 	afterCompaction = "unified.after-compaction"
 	afterExpire     = "unified.after-expire"
 	afterRequest    = "unified.after-reprocess-request"
@@ -45,9 +46,13 @@ const (
 )
 
 // CrashPoints lists the places where Unified can be killed between two steps.
-func CrashPoints() []string {
-	return []string{intake.BeforeDeadLetter, intake.AfterDeadLetter, afterBronze, afterSilver, afterSomeGold, afterGold, afterPublish,
+func CrashPoints(g architecture.Guarantee) []string {
+	points := []string{intake.BeforeDeadLetter, intake.AfterDeadLetter, afterBronze, afterSilver, afterSomeGold, afterGold, afterPublish,
 		afterCompaction, afterExpire, afterRequest, afterRebuild, afterSwitch}
+	if g != architecture.EffectivelyOnce {
+		points = append(points, betweenCommits)
+	}
+	return points
 }
 
 // Bugs lists the bugs that can be planted, to prove that the harness finds them.
@@ -74,11 +79,13 @@ type Unified struct {
 	earliest int64 // event times in silver, ms
 	latest   int64
 
-	// Only the loop touches it.
-	rebuild *rebuild // running; nil if none
-	upkeep  upkeep
+	// Only the loop touches them.
+	rebuild    *rebuild // running; nil if none
+	rebuildDue bool     // asked for, and not begun yet
+	upkeep     upkeep
 
 	mu        sync.Mutex // guards what follows, and state.Want
+	committed coverage.Coverage
 	end       coverage.Coverage
 	readyAt   coverage.Coverage
 	ready     bool
@@ -91,10 +98,11 @@ type Unified struct {
 // Open recovers the committed state.
 func Open(ctx context.Context, c architecture.Config) (*Unified, error) {
 	c = c.WithDefaults()
-	if err := architecture.CheckSemantics(c.Policy, c.Guarantee); err != nil {
+	if err := errors.Join(architecture.CheckSemantics(c.Policy, c.Guarantee), architecture.CheckLateness(c.Lateness)); err != nil {
 		return nil, err
 	}
-	dir, err := datadir.Open(c.Dir, formatVersion, datadir.Identity{Architecture: "unified", Topics: c.Topics, Params: c.Params}, func() (int, error) {
+	c.Policy = architecture.Exact // a micro-batch recomputes what a late line touches
+	dir, err := datadir.Open(c.Dir, formatVersion, datadir.Identity{Architecture: "unified", Topics: c.Topics, Params: c.Params, Guarantee: c.Guarantee}, func() (int, error) {
 		b, err := eventlog.Inputs(ctx, c.Log, c.Topics)
 		return len(b.End.Orders), err
 	})
@@ -139,6 +147,7 @@ func (u *Unified) recover(ctx context.Context) (err error) {
 	if u.state, err = u.loadPublished(); err != nil {
 		return err
 	}
+	u.committed = u.state.Coverage
 	if err := u.takeBack(ctx); err != nil {
 		return err
 	}
@@ -156,14 +165,21 @@ func (u *Unified) recover(ctx context.Context) (err error) {
 	return nil
 }
 
-// loadIDs claims the ids of all lines in silver.
+// loadIDs claims the ids of all lines in silver, where the guarantee asks for it.
 func (u *Unified) loadIDs(ctx context.Context) error {
 	for range u.dir.Partitions {
-		u.seen = append(u.seen, stream.NewSeen())
+		seen := stream.NewSeen()
+		if !u.c.Guarantee.RecognisesDuplicates() {
+			seen.WithoutIDs()
+		}
+		u.seen = append(u.seen, seen)
 	}
 	files, err := u.lake.Files(ctx, silver, "lines")
 	if err != nil || len(files) == 0 {
 		return err
+	}
+	if !u.c.Guarantee.RecognisesDuplicates() {
+		return u.loadBounds(ctx, files)
 	}
 	rows, err := u.db.QueryContext(ctx, "SELECT partition, event_id, kind, customer_id, country, stock_code, quantity, unit_price_milli, event_time_ms FROM "+readParquet(files))
 	if err != nil {
@@ -180,6 +196,17 @@ func (u *Unified) loadIDs(ctx context.Context) error {
 		u.saw(l.EventTimeMS)
 	}
 	return rows.Err()
+}
+
+// loadBounds finds the range of event times in silver.
+func (u *Unified) loadBounds(ctx context.Context, files []string) error {
+	var earliest, latest int64
+	if err := u.db.QueryRowContext(ctx, "SELECT min(event_time_ms), max(event_time_ms) FROM "+readParquet(files)).Scan(&earliest, &latest); err != nil {
+		return fmt.Errorf("read silver: %w", err)
+	}
+	u.saw(earliest)
+	u.saw(latest)
+	return nil
 }
 
 // saw widens the range of event times that answers with last=N look through.
@@ -264,6 +291,7 @@ func (u *Unified) loop(ctx context.Context) error {
 			if err := u.microBatch(whole); err != nil {
 				return err
 			}
+			u.startDueRebuild(whole)
 			// Triggers keep their schedule. One that is missed comes at once, and a
 			// backlog does not wait for any.
 			next = next.Add(u.c.Trigger)
@@ -271,7 +299,8 @@ func (u *Unified) loop(ctx context.Context) error {
 				next = now
 			}
 		case <-u.wake:
-			u.startRebuild(whole)
+			u.rebuildDue = true
+			u.startDueRebuild(whole)
 		case err := <-u.mergeDone():
 			if err := u.finishMerge(whole, err); err != nil {
 				return err
@@ -366,11 +395,12 @@ func (u *Unified) beginReprocess(rules view.Rules) {
 func (u *Unified) Status() architecture.Status {
 	st := u.current()
 	s := architecture.Status{Architecture: "unified", Rules: st.Rules, Policy: u.c.Policy, Guarantee: u.c.Guarantee, Coverage: st.Coverage.Clone(),
-		Committed: st.Coverage.Clone(), Duplicate: st.Duplicate, Conflicting: st.Conflicting, Unusable: st.Unusable, Commits: u.commits.Load(),
-		CrashPoints: CrashPoints(), Bugs: Bugs(), State: map[string]int64{"waiting_records": u.inbox.waiting(), "lines": st.Lines},
+		Duplicate: st.Duplicate, Conflicting: st.Conflicting, Unusable: st.Unusable, Commits: u.commits.Load(),
+		CrashPoints: CrashPoints(u.c.Guarantee), Bugs: Bugs(), State: map[string]int64{"waiting_records": u.inbox.waiting(), "lines": st.Lines},
 		WatermarksMS: u.watermarks.MS(), Durations: u.durations.Snapshot(architecture.Commit, architecture.Compaction)}
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	s.Committed = u.committed.Clone()
 	if u.end.Orders != nil {
 		s.Lag = max(0, u.end.Sum()-s.Coverage.Sum())
 		u.ready = u.ready || s.Coverage.AtLeast(u.readyAt)

@@ -17,13 +17,31 @@ import (
 type Subject struct {
 	Name string
 	Open func(ctx context.Context, c architecture.Config) (architecture.Architecture, error)
+	// Guarantee is what it is run under; empty: effectively-once.
+	Guarantee architecture.Guarantee
 	// CrashPoints are all places where it can be killed between two steps.
-	CrashPoints []string
+	CrashPoints func(architecture.Guarantee) []string
+	// BetweenCommits is the crash point between the commits of state and offsets,
+	// which a lesser guarantee passes; empty: the subject has none.
+	BetweenCommits string
 	// KeepsHistory says that it can reprocess what the log no longer holds.
 	KeepsHistory bool
 	// HasSeam says that its answers name a seam.
 	HasSeam bool
+	// Policy is what it is configured with; empty: exact.
+	Policy architecture.Policy
+	// AlwaysExact says that it keeps to the exact definitions under any policy.
+	AlwaysExact bool
 }
+
+// Under returns the subject configured with a policy.
+func (s Subject) Under(p architecture.Policy) Subject {
+	s.Policy = p
+	return s
+}
+
+// bounded reports whether the subject is judged by policy bounded.
+func (s Subject) bounded() bool { return s.Policy == architecture.Bounded && !s.AlwaysExact }
 
 // Backend makes logs to test on.
 type Backend struct {
@@ -80,6 +98,10 @@ func Cases() []Case {
 		{"empty, single-event and one-sided histories", smallHistories},
 		{"lines on the edges of windows and sessions", edges},
 		{"late profile changes, deleted profiles and ties", profiles},
+		{"redelivered lines count once, or as often as they come", redelivered},
+		{"lateness and known ids on their edges, across a restart", latenessEdges},
+		{"a segment stays as it was known", processingTimeJoin},
+		{"windows that have closed", closedWindows},
 		{"unusable records reach the dead-letter queue", deadLetters},
 		{"rules 1, 2, 1 while events flow and across a restart", rulesBackAndForth},
 		{"outcomes of a reprocess", outcomes},
@@ -92,6 +114,7 @@ func Cases() []Case {
 		{"partitions added under it stop it with a sentence", partitionsAdded},
 		{"a missing head below the position stops nothing", headGoneBelow},
 		{"a data directory of other parameters is refused", otherParameters},
+		{"a data directory of another guarantee is refused", otherGuarantee},
 		{"right after a crash at every crash point", rightAfterCrash}, // the longest: what others find is found before
 	}
 }
@@ -103,6 +126,7 @@ func (c Case) run(t testing.TB, s Subject, b Backend, seed uint64) {
 // runOn runs the case with its verdict going to r and its resources to t.
 func (c Case) runOn(t testing.TB, r Reporter, s Subject, b Backend, seed uint64) {
 	patience := cmp.Or(b.Patience, defaultPatience)
+	s.Guarantee = cmp.Or(s.Guarantee, architecture.EffectivelyOnce)
 	ctx, cancel := context.WithTimeout(t.Context(), 8*patience)
 	defer cancel()
 	e := &env{patience: patience, Reporter: r, t: t, ctx: ctx, subject: s, backend: b, seed: seed, rng: rand.New(rand.NewPCG(seed, 7))}

@@ -3,6 +3,7 @@ package conformance
 import (
 	"testing"
 
+	"archbench/common/architecture"
 	"archbench/common/eventlog"
 	"archbench/common/eventlog/memlog"
 )
@@ -16,12 +17,31 @@ func memory() Backend {
 }
 
 func subject(bug string) Subject {
-	return Subject{Name: "reference", Open: openReference(bug), CrashPoints: referencePoints, KeepsHistory: true}
+	return Subject{Name: "reference", Open: openReference(bug), CrashPoints: func(architecture.Guarantee) []string { return referencePoints }, KeepsHistory: true}
 }
 
 // The oracle behind the interface passes every case.
 func TestReferencePasses(t *testing.T) {
 	Run(t, subject(""), memory())
+}
+
+// The same under policy bounded.
+func TestReferencePassesBounded(t *testing.T) {
+	Run(t, subject("").Under(architecture.Bounded), memory())
+}
+
+// Each bug in keeping to policy bounded is found, N of N.
+func TestSuiteFindsPlantedBugsBounded(t *testing.T) {
+	for _, bug := range boundedBugs {
+		t.Run(bug, func(t *testing.T) {
+			t.Parallel()
+			found := FoundBy(t, subject(bug).Under(architecture.Bounded), memory())
+			if found == "" {
+				t.Error("no case found it")
+			}
+			t.Logf("found by %q", found)
+		})
+	}
 }
 
 // Each planted bug is found by at least one case, N of N.

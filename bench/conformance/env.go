@@ -45,6 +45,7 @@ type world struct {
 	partitions int
 	dir        string
 	params     view.Params
+	lateness   time.Duration // allowed under policy bounded
 	maker      *oracletest.Maker
 
 	mu   sync.Mutex
@@ -56,6 +57,9 @@ func (e *env) world(partitions int) *world {
 	e.Helper()
 	log, admin := e.backend.New(e.t)
 	w := &world{e: e, log: log, admin: admin, partitions: partitions, dir: e.t.TempDir(), params: oracletest.Params(e.rng), maker: oracletest.NewMaker(e.rng)}
+	if e.subject.Policy == architecture.Bounded {
+		w.lateness = oracletest.Lateness(e.rng)
+	}
 	w.topics = eventlog.TopicsOf(fmt.Sprintf("conformance-%d-%d", time.Now().UnixNano(), topicSets.Add(1)))
 	if err := admin.Create(e.ctx, partitions, w.topics.All()...); err != nil {
 		e.Fatalf("create topics: %v", err)
@@ -95,15 +99,25 @@ func (w *world) append(records []oracletest.Record) {
 func (w *world) grow(n int) { w.append(w.maker.Make(n)) }
 
 // history is the oracle's word on everything sent so far.
-func (w *world) history() *oracle.History {
+func (w *world) history() *oracle.History { return w.historyOf(w.placed()) }
+
+func (w *world) placed() []oracletest.Placed {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return oracletest.History(oracletest.Place(w.sent, w.partitions), w.partitions)
+	return oracletest.Place(w.sent, w.partitions)
+}
+
+func (w *world) historyOf(placed []oracletest.Placed) *oracle.History {
+	if w.e.subject.Guarantee.RecognisesDuplicates() {
+		return oracletest.BoundedHistory(placed, w.partitions, w.lateness)
+	}
+	return oracletest.HistoryWithoutIDs(placed, w.partitions, w.lateness)
 }
 
 func (w *world) config() architecture.Config {
 	return architecture.Config{
 		Log: w.log, Topics: w.topics, Dir: w.dir, Params: w.params, Rules: view.EveryLine,
+		Policy: w.e.subject.Policy, Lateness: w.lateness, Guarantee: w.e.subject.Guarantee,
 		Trigger: 20 * time.Millisecond, BatchInterval: 100 * time.Millisecond, CommitInterval: 15 * time.Millisecond,
 		PartitionCheck: 50 * time.Millisecond, MemoryBytes: 512 << 20, Threads: 1,
 	}
@@ -247,8 +261,8 @@ func (i *instance) askAll(rng *rand.Rand, n int) []answered {
 }
 
 // read asks random questions from several goroutines until stop is called,
-// which returns all answers.
-func (i *instance) read(readers int) (stop func() []answered) {
+// which returns all answers. answers tells how many there are so far.
+func (i *instance) read(readers int) (stop func() []answered, answers func() int) {
 	ctx, cancel := context.WithCancel(i.e.ctx)
 	var mu sync.Mutex
 	var all []answered
@@ -276,10 +290,15 @@ func (i *instance) read(readers int) (stop func() []answered) {
 			}
 		})
 	}
-	return func() []answered {
+	stop = func() []answered {
 		cancel()
 		wg.Wait()
 		return all
+	}
+	return stop, func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(all)
 	}
 }
 
@@ -293,13 +312,14 @@ func (w *world) judge(as []answered) {
 			w.e.Fatalf("asked for %s, got %s", x.q.View, x.a.View)
 		}
 		w.checkSeam(x.a)
-		want, err := h.Answer(x.a.Coverage, x.a.Rules, w.params, x.q)
+		want, err := w.truth(h, x)
 		if err != nil {
 			w.e.Fatalf("%s: %v", x.q.View, err)
 		}
-		if d := view.Diff(x.q.View.Schema(), x.a.Rows, want); d.Any() {
+		if d := w.diff(x, want); d.Any() {
 			if wrong++; wrong <= 3 {
-				w.e.Errorf("%s under rules %d at %s (params %+v): %+v\nquestion %s\n got %s\nwant %s", x.q.View, x.a.Rules, x.a.Coverage, w.params, d, describe(x.q), first(x.a.Rows), first(want))
+				w.e.Errorf("%s under rules %d at %s, seam %s, lateness %v (params %+v): %+v\nquestion %s\n got %s\nwant %s",
+					x.q.View, x.a.Rules, x.a.Coverage, x.a.Seam, w.lateness, w.params, d, describe(x.q), first(x.a.Rows), first(want))
 			}
 		}
 	}
@@ -350,7 +370,7 @@ func (w *world) finish(i *instance) {
 
 // rounds is how often a random case is repeated.
 func (e *env) rounds(n int) int {
-	if e.backend.Shared || testing.Short() {
+	if e.backend.Shared || e.lesser() || testing.Short() {
 		return max(1, n/4)
 	}
 	return n

@@ -31,6 +31,7 @@ type reference struct {
 	announcer *coverage.Announcer
 
 	mu       sync.Mutex
+	opened   coverage.Vector // of orders, when it was opened
 	state    persisted
 	saved    coverage.Coverage
 	ended    bool
@@ -45,6 +46,8 @@ type persisted struct {
 	At        coverage.Coverage
 	Orders    [][][]byte // by partition; nil values stay nil
 	Customers [][][]byte
+	// Known is, for each record of orders, how many of customers were there when it came.
+	Known [][]int
 }
 
 func openReference(bug string) func(context.Context, architecture.Config) (architecture.Architecture, error) {
@@ -58,7 +61,7 @@ func openReference(bug string) func(context.Context, architecture.Config) (archi
 		content, err := durable.Load(r.path(), "reference", 1)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			r.state = persisted{Params: c.Params, Rules: c.Rules, At: coverage.Zero(n), Orders: make([][][]byte, n), Customers: make([][][]byte, n)}
+			r.state = persisted{Params: c.Params, Rules: c.Rules, At: coverage.Zero(n), Orders: make([][][]byte, n), Customers: make([][][]byte, n), Known: make([][]int, n)}
 			if err := r.save(); err != nil {
 				return nil, err
 			}
@@ -76,7 +79,7 @@ func openReference(bug string) func(context.Context, architecture.Config) (archi
 			r.state.Orders[0] = slices.Clone(r.state.Orders[0])
 			r.state.Orders[0][0] = []byte("lost")
 		}
-		r.saved = r.state.At.Clone()
+		r.saved, r.opened = r.state.At.Clone(), r.state.At.Orders.Clone()
 		r.announcer.Announce(r.state.At.Clone(), int(r.state.Rules))
 		return r, nil
 	}
@@ -93,7 +96,7 @@ func (r *reference) save() error {
 		return err
 	}
 	if r.bug == "forget the switch" {
-		content, _ = json.Marshal(persisted{r.state.Params, view.EveryLine, 0, r.state.At, r.state.Orders, r.state.Customers})
+		content, _ = json.Marshal(persisted{r.state.Params, view.EveryLine, 0, r.state.At, r.state.Orders, r.state.Customers, r.state.Known})
 	}
 	if err := durable.Save(r.path(), "reference", 1, content); err != nil {
 		return err
@@ -194,6 +197,9 @@ func (r *reference) take(topic string, p int, records []eventlog.Record) error {
 	}
 	for _, record := range records {
 		into[p] = append(into[p], slices.Clone(record.Value))
+		if topic == r.c.Topics.Orders {
+			r.state.Known[p] = append(r.state.Known[p], len(r.state.Customers[p]))
+		}
 		at[p] = record.Offset + 1
 	}
 	if err := r.save(); err != nil {
@@ -233,7 +239,11 @@ func (r *reference) Answer(_ context.Context, q view.Query) (architecture.Answer
 	defer r.mu.Unlock()
 	h := oracle.NewHistory(len(r.state.Orders))
 	p, rules, at := r.c.Params, r.state.Rules, r.state.At.Clone()
-	for i, values := range r.state.Orders {
+	orders := r.state.Orders
+	if r.c.Policy == architecture.Bounded {
+		orders, _ = r.kept(rules)
+	}
+	for i, values := range orders {
 		seen := map[string]bool{}
 		for offset, v := range values {
 			h.AddOrder(i, int64(offset), r.distort(v, offset, seen))
@@ -264,6 +274,9 @@ func (r *reference) Answer(_ context.Context, q view.Query) (architecture.Answer
 	if err != nil {
 		return architecture.Answer{}, err
 	}
+	if r.c.Policy == architecture.Bounded && q.View == view.RevenueBySegment && r.bug != "correct the join" {
+		rows = q.Apply(r.segments(orders, rules))
+	}
 	switch {
 	case r.bug == "limit before last" && asked.Last > 0:
 		rows = view.Query{View: q.View, Last: asked.Last}.Apply(rows)
@@ -275,6 +288,10 @@ func (r *reference) Answer(_ context.Context, q view.Query) (architecture.Answer
 		}
 	case r.bug == "a window short" && q.View == view.RollingRevenue && len(rows) > 0:
 		rows = rows[1:]
+	case r.bug == "one customer too many" && q.View == view.DistinctCustomers:
+		for i := range rows {
+			rows[i].Num[1]++
+		}
 	case r.bug == "old coverage with new rows":
 		for i := range at.Orders {
 			at.Orders[i] = max(0, at.Orders[i]-1)
@@ -343,8 +360,16 @@ func (r *reference) Status() architecture.Status {
 	if err != nil {
 		panic(fmt.Sprintf("the reference's own coverage: %v", err))
 	}
+	if r.c.Policy == architecture.Bounded {
+		unusable := counts.Unusable
+		_, counts = r.kept(r.state.Rules)
+		counts.Unusable = unusable
+		if r.bug == "late lines are not reported" {
+			counts.Late = 0
+		}
+	}
 	return architecture.Status{Rules: r.state.Rules, Coverage: r.state.At.Clone(), Committed: r.saved.Clone(), Unusable: counts.Unusable,
-		Duplicate: counts.Duplicate, Conflicting: counts.Conflict, Reprocess: r.progress}
+		Duplicate: counts.Duplicate, Conflicting: counts.Conflict, Late: counts.Late, Reprocess: r.progress}
 }
 
 var referencePoints = []string{"reference.before-save", "reference.after-save"}

@@ -9,6 +9,7 @@ import (
 
 	"archbench/bench/readers"
 	"archbench/common/architecture"
+	"archbench/common/coverage"
 	"archbench/common/oracle"
 	"archbench/common/serving"
 	"archbench/common/view"
@@ -22,27 +23,54 @@ const maxExamples = 5
 type Judge struct {
 	History *oracle.History
 	Params  view.Params
+	// Bounded says that answers are judged by policy bounded too; the history must
+	// have been made for it.
+	Bounded bool
 }
 
-// verdict is what became of one answer.
-type verdict struct {
-	view       view.Name
-	unanswered bool
-	diff       view.Difference
-	wrong      string // what is wrong, readable; empty for a right answer
+// Verdict is what became of the answers of one measurement.
+type Verdict struct {
+	Divergence *results.Divergence // from the exact definitions
+	// PolicyDivergence is from those of policy bounded; nil where it was not judged by.
+	PolicyDivergence *results.Divergence
+	off              []float64 // relative errors of distinct_customers under policy bounded
+}
+
+// NewVerdict is that on no answer.
+func (j Judge) NewVerdict() *Verdict {
+	v := &Verdict{Divergence: &results.Divergence{}}
+	if j.Bounded {
+		v.PolicyDivergence = &results.Divergence{}
+	}
+	return v
+}
+
+// opinion is what one set of definitions says of one answer.
+type opinion struct {
+	diff  view.Difference
+	wrong string // what is wrong, readable; empty for a right answer
+}
+
+// finding is what became of one answer. An opinion is nil where a set of
+// definitions does not bind that view.
+type finding struct {
+	view          view.Name
+	unanswered    bool
+	exact, policy *opinion
+	off           []float64
 }
 
 // Reads judges every entry of a spool, on all processors. A read that got no
 // answer is counted by itself: it shows nothing that could be wrong.
-func (j Judge) Reads(path string) (*results.Divergence, error) {
-	var verdicts []*verdict
+func (j Judge) Reads(path string) (*Verdict, error) {
+	var findings []*finding
 	var g errgroup.Group
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	err := readers.ReadSpool(path, func(e *readers.Entry) error {
-		v := &verdict{}
-		verdicts = append(verdicts, v)
+		f := &finding{}
+		findings = append(findings, f)
 		g.Go(func() (err error) {
-			*v, err = j.read(e)
+			*f, err = j.read(e)
 			return err
 		})
 		return nil
@@ -53,53 +81,70 @@ func (j Judge) Reads(path string) (*results.Divergence, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &results.Divergence{}
-	for _, v := range verdicts {
-		if v.unanswered {
-			d.Unanswered++
-			continue
-		}
-		d.AddRead(v.view, v.diff, v.wrong != "")
-		keepExample(d, v)
+	v := j.NewVerdict()
+	for _, f := range findings {
+		v.addRead(f)
 	}
-	return d, nil
+	return v, nil
 }
 
-func keepExample(d *results.Divergence, v *verdict) {
-	if v.wrong != "" && len(d.Examples) < maxExamples {
-		d.Examples = append(d.Examples, v.wrong)
+func (v *Verdict) addRead(f *finding) {
+	v.off = append(v.off, f.off...)
+	for _, of := range []struct {
+		d *results.Divergence
+		o *opinion
+	}{{v.Divergence, f.exact}, {v.PolicyDivergence, f.policy}} {
+		switch {
+		case of.d == nil:
+		case f.unanswered:
+			of.d.Unanswered++
+		case of.o != nil:
+			of.d.AddRead(f.view, of.o.diff, of.o.wrong != "")
+			keepExample(of.d, of.o)
+		}
+	}
+}
+
+func keepExample(d *results.Divergence, o *opinion) {
+	if o.wrong != "" && len(d.Examples) < maxExamples {
+		d.Examples = append(d.Examples, o.wrong)
 	}
 }
 
 // read judges one entry. An error means that the entry is none that the harness writes.
-func (j Judge) read(e *readers.Entry) (verdict, error) {
+func (j Judge) read(e *readers.Entry) (finding, error) {
 	name, err := view.ParseName(e.View)
 	if err != nil {
-		return verdict{}, fmt.Errorf("spooled read: %w", err)
+		return finding{}, fmt.Errorf("spooled read: %w", err)
 	}
-	v := verdict{view: name}
+	f := finding{view: name}
 	if e.Error != "" {
-		v.unanswered = true
-		return v, nil
+		f.unanswered = true
+		return f, nil
 	}
 	values, err := url.ParseQuery(e.Query)
 	if err != nil {
-		return v, fmt.Errorf("spooled query %q: %w", e.Query, err)
+		return f, fmt.Errorf("spooled query %q: %w", e.Query, err)
 	}
 	q, err := serving.ParseQuery(name, values)
 	if err != nil {
-		return v, fmt.Errorf("spooled query %q: %w", e.Query, err)
+		return f, fmt.Errorf("spooled query %q: %w", e.Query, err)
 	}
 	a, err := serving.ParseAnswer(e.Body)
 	switch {
 	case err != nil:
-		v.wrong = fmt.Sprintf("%s: %v", describe(q), err)
+		f.condemn(view.Difference{}, fmt.Sprintf("%s: %v", describe(q), err))
 	case a.View != name:
-		v.wrong = fmt.Sprintf("%s: answered with %s", describe(q), a.View)
+		f.condemn(view.Difference{}, fmt.Sprintf("%s: answered with %s", describe(q), a.View))
 	default:
-		v.diff, v.wrong = j.answer(q, a)
+		j.answer(q, a, &f)
 	}
-	return v, nil
+	return f, nil
+}
+
+// condemn is for an answer that is none of the contract: wrong by any definitions.
+func (f *finding) condemn(diff view.Difference, why string) {
+	f.exact, f.policy = &opinion{diff, why}, &opinion{diff, why}
 }
 
 func describe(q view.Query) string {
@@ -109,35 +154,67 @@ func describe(q view.Query) string {
 	return string(q.View)
 }
 
-// answer judges an answer at its own coverage and rules.
-func (j Judge) answer(q view.Query, a architecture.Answer) (view.Difference, string) {
-	want, err := j.History.Answer(a.Coverage, a.Rules, j.Params, q)
-	if err != nil { // a coverage that the log never had, or rules that nobody knows
-		n := int64(len(a.Rows))
-		return view.Difference{Checked: n, Extra: n}, fmt.Sprintf("%s: %v", describe(q), err)
+// answer judges an answer at its own coverage, seam and rules.
+func (j Judge) answer(q view.Query, a architecture.Answer, f *finding) {
+	exact, err := j.History.Answer(a.Coverage, a.Rules, j.Params, q)
+	var policy []view.Row
+	if err == nil && j.Bounded {
+		policy, err = j.History.BoundedAnswer(a.Coverage, a.Seam, a.Rules, j.Params, q)
 	}
+	switch {
+	case err != nil: // a coverage that the log never had, or rules that nobody knows
+		n := int64(len(a.Rows))
+		f.condemn(view.Difference{Checked: n, Extra: n}, fmt.Sprintf("%s: %v", describe(q), err))
+	case !j.Bounded:
+		f.exact = compare(q, a, exact)
+	case q.View == view.DistinctCustomers: // an estimate, which is off and not wrong
+		f.off = relativeErrors(a.Rows, policy)
+	case q.View == view.RevenueBySegment: // depends on timing, which no definition knows
+		f.exact = compare(q, a, exact)
+	default:
+		f.exact, f.policy = compare(q, a, exact), compare(q, a, policy)
+	}
+}
+
+func compare(q view.Query, a architecture.Answer, want []view.Row) *opinion {
 	schema := q.View.Schema()
 	diff := view.Diff(schema, a.Rows, want)
 	if !diff.Any() {
-		return diff, ""
+		return &opinion{diff: diff}
 	}
-	return diff, fmt.Sprintf("%s under rules %d at %s: %d wrong, %d missing, %d extra of %d rows: %s",
-		describe(q), a.Rules, a.Coverage, diff.Wrong, diff.Missing, diff.Extra, diff.Checked, firstApart(schema, a.Rows, want))
+	seam := ""
+	if a.Seam != nil {
+		seam = ", seam " + a.Seam.String()
+	}
+	return &opinion{diff, fmt.Sprintf("%s under rules %d at %s%s: %d wrong, %d missing, %d extra of %d rows: %s",
+		describe(q), a.Rules, a.Coverage, seam, diff.Wrong, diff.Missing, diff.Extra, diff.Checked, firstApart(schema, a.Rows, want))}
 }
 
 // Final judges one whole view after the traffic, when all was announced as
 // covered: an answer that covers less shows what it lacks as missing.
-func (j Judge) Final(a architecture.Answer, into *results.Divergence) error {
-	v := &verdict{view: a.View}
+func (j Judge) Final(a architecture.Answer, into *Verdict) {
+	f := &finding{view: a.View}
 	named, end := a.Coverage, j.History.End()
 	if end.AtLeast(named) {
 		a.Coverage = end
 	}
-	v.diff, v.wrong = j.answer(view.Query{View: a.View}, a)
-	if v.wrong != "" {
-		v.wrong = "after the traffic, covering " + named.String() + ": " + v.wrong
+	j.answer(view.Query{View: a.View}, a, f)
+	into.addFinal(f, named)
+}
+
+func (v *Verdict) addFinal(f *finding, named coverage.Coverage) {
+	v.off = append(v.off, f.off...)
+	for _, of := range []struct {
+		d *results.Divergence
+		o *opinion
+	}{{v.Divergence, f.exact}, {v.PolicyDivergence, f.policy}} {
+		if of.d == nil || of.o == nil {
+			continue
+		}
+		if of.o.wrong != "" {
+			of.o.wrong = "after the traffic, covering " + named.String() + ": " + of.o.wrong
+		}
+		of.d.AddFinal(f.view, of.o.diff)
+		keepExample(of.d, of.o)
 	}
-	into.AddFinal(v.view, v.diff)
-	keepExample(into, v)
-	return nil
 }

@@ -53,7 +53,7 @@ func body(t testing.TB, a architecture.Answer) []byte {
 	for i := range rows {
 		rows[i] = a.View.Schema().AppendJSON(nil, &a.Rows[i])
 	}
-	b, err := json.Marshal(map[string]any{"view": a.View, "rules": a.Rules, "coverage": a.Coverage, "columns": a.View.Schema().Header(), "rows": rows})
+	b, err := json.Marshal(map[string]any{"view": a.View, "rules": a.Rules, "coverage": a.Coverage, "seam": a.Seam, "columns": a.View.Schema().Header(), "rows": rows})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +86,7 @@ func (c *court) judged(entries ...*readers.Entry) *results.Divergence {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	return d
+	return d.Divergence
 }
 
 // Right answers at any coverage, under any rules, to any query raise no alarm.
@@ -241,19 +241,16 @@ func TestFinal(t *testing.T) {
 	end := c.j.History.End()
 	behind := end.Clone()
 	behind.Orders[0] -= behind.Orders[0] / 3
-	d := &results.Divergence{}
+	verdict := c.j.NewVerdict()
+	d := verdict.Divergence
 	for _, v := range view.Names() {
-		if err := c.j.Final(c.right(end, 2, view.Query{View: v}), d); err != nil {
-			t.Fatal(err)
-		}
+		c.j.Final(c.right(end, 2, view.Query{View: v}), verdict)
 	}
 	if d.Any() || d.Final.RowsChecked == 0 || len(d.Views) != len(view.Names()) || d.Reads != 0 {
 		t.Errorf("right views: %+v", d)
 	}
 	// Right at its own coverage, but that is not all: everything was announced as covered.
-	if err := c.j.Final(c.right(behind, 2, view.Query{View: view.RevenueByCountry}), d); err != nil {
-		t.Fatal(err)
-	}
+	c.j.Final(c.right(behind, 2, view.Query{View: view.RevenueByCountry}), verdict)
 	if !d.Any() || d.Final.RowsWrong+d.Final.RowsMissing == 0 || len(d.Examples) != 1 || !strings.Contains(d.Examples[0], behind.String()) {
 		t.Errorf("a view that is behind: %+v", d)
 	}
@@ -283,7 +280,7 @@ func BenchmarkReads(b *testing.B) {
 	const reads = 1000
 	path := spool(b, slices.Repeat([]*readers.Entry{right}, reads)...)
 	for b.Loop() {
-		if d, err := c.j.Reads(path); err != nil || d.Any() {
+		if d, err := c.j.Reads(path); err != nil || d.Divergence.Any() {
 			b.Fatal(d, err)
 		}
 	}

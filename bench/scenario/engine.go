@@ -45,7 +45,7 @@ type sample struct {
 func (t *trial) start(ctx context.Context) (_ *engine, err error) {
 	path := filepath.Join(t.dir, "config.yaml")
 	config := ProcessConfig{Run: t.result.Run.ID, Bootstrap: t.broker.Bootstrap(), Topics: strings.TrimSuffix(t.topics.Orders, ".orders"), DataDir: filepath.Join(t.dir, "data"),
-		Params: t.Params, Policy: t.Policy, Guarantee: t.Guarantee, Rules: view.EveryLine, Trigger: t.trigger, BatchInterval: t.batchInterval}
+		Params: t.Params, Policy: t.Policy, Guarantee: t.Guarantee, Lateness: t.Lateness, Rules: view.EveryLine, Trigger: t.trigger, BatchInterval: t.batchInterval}
 	if err := t.ArchitectureConfig(path, config); err != nil {
 		return nil, fmt.Errorf("write the process's configuration: %w", err)
 	}
@@ -64,6 +64,7 @@ func (t *trial) start(ctx context.Context) (_ *engine, err error) {
 		}
 		e.client = serving.NewClient(e.process.Address, t.Token)
 	}
+	e.askPolicy(ctx)
 	following, stop := context.WithCancel(ctx)
 	e.stop = stop
 	e.wait.Go(func() { e.listen(following) })
@@ -101,6 +102,15 @@ func (e *engine) follows(ctx context.Context, c ProcessConfig, path string) erro
 		}
 	}
 	return broke("%s at %s did not follow the topics %s within %v: %w", e.t.name, e.t.url, c.Topics, e.t.fixed.patience, last)
+}
+
+// askPolicy notes the policy that the engine says it keeps to, where it is stricter
+// than the one asked for: it is judged by that.
+func (e *engine) askPolicy(ctx context.Context) {
+	s, err := e.client.Status(ctx) // what is wrong with it shows when it must answer
+	if err == nil && s.Policy == architecture.Exact {
+		e.t.m.Policy = string(s.Policy)
+	}
 }
 
 // poll is the time between looks at something that is waited for.

@@ -49,8 +49,9 @@ func TestMain(m *testing.M) {
 const (
 	right    = "kappa"
 	wrong    = "lambda"  // adds a line to the first row of every answer
-	stalling = "unified" // covers no event after the first hundred of the live part
-	ahead    = "ahead"   // an engine behind a URL that announces one live record more than there is
+	stalling = "unified" // covers no event after the first hundred of the live part, and keeps to the exact definitions
+	exactly  = stalling
+	ahead    = "ahead" // an engine behind a URL that announces one live record more than there is
 )
 
 // fake is the oracle behind the contract.
@@ -95,7 +96,7 @@ func serveFake(ctx context.Context, name, config, listen string) error {
 	if err != nil {
 		return err
 	}
-	f.at, f.history, f.ready = coverage.Zero(len(b.End.Orders)), oracle.NewHistory(len(b.End.Orders)), b.End.Sum()
+	f.at, f.history, f.ready = coverage.Zero(len(b.End.Orders)), oracle.NewBoundedHistory(len(b.End.Orders), c.Lateness), b.End.Sum()
 	f.announcer.Announce(f.at.Clone(), int(f.rules))
 	l, err := net.Listen("tcp", listen)
 	if err != nil {
@@ -166,7 +167,12 @@ func (f *fake) Answer(_ context.Context, q view.Query) (architecture.Answer, err
 	defer f.mu.RUnlock()
 	a := architecture.Answer{View: q.View, Rules: f.rules, Coverage: f.at.Clone()}
 	var err error
-	if a.Rows, err = f.history.Answer(a.Coverage, f.rules, f.c.Params, q); err != nil {
+	if f.c.Policy == architecture.Bounded && f.name != exactly {
+		a.Rows, err = f.history.BoundedAnswer(a.Coverage, nil, f.rules, f.c.Params, q)
+	} else {
+		a.Rows, err = f.history.Answer(a.Coverage, f.rules, f.c.Params, q)
+	}
+	if err != nil {
 		return a, err
 	}
 	if f.name == wrong && len(a.Rows) > 0 {
@@ -188,5 +194,9 @@ func (f *fake) Reprocess(_ context.Context, rules view.Rules) (architecture.Outc
 func (f *fake) Status() architecture.Status {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
-	return architecture.Status{Architecture: f.name, Rules: f.rules, Coverage: f.at.Clone(), Commits: f.commits, Batch: &architecture.BatchStatus{Runs: f.commits}}
+	policy := f.c.Policy
+	if f.name == exactly {
+		policy = architecture.Exact
+	}
+	return architecture.Status{Architecture: f.name, Policy: policy, Rules: f.rules, Coverage: f.at.Clone(), Commits: f.commits, Batch: &architecture.BatchStatus{Runs: f.commits}}
 }

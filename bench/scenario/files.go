@@ -21,7 +21,7 @@ func (t *trial) note(format string, args ...any) {
 	t.m.Notes = append(t.m.Notes, fmt.Sprintf(format, args...))
 }
 
-// dump writes every view whole, with the coverage and rules of each beside it.
+// dump writes every view whole, with the rules, coverage and seam of each beside it.
 func (t *trial) dump(ctx context.Context) error {
 	t.show("%s: dumping the views", t.label)
 	var heads strings.Builder
@@ -30,7 +30,7 @@ func (t *trial) dump(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("dump %s: %w", v, err)
 		}
-		at, rules, err := t.engine.client.CopyCSV(ctx, v, f)
+		a, err := t.engine.client.CopyCSV(ctx, v, f)
 		closing := f.Close()
 		if err != nil && ctx.Err() == nil {
 			return broke("dump %s: %w", v, err)
@@ -38,7 +38,11 @@ func (t *trial) dump(ctx context.Context) error {
 		if err := errors.Join(err, closing); err != nil {
 			return fmt.Errorf("dump %s: %w", v, err)
 		}
-		fmt.Fprintf(&heads, "%s %d %s\n", v, rules, at)
+		fmt.Fprintf(&heads, "%s %d %s", v, a.Rules, a.Coverage)
+		if a.Seam != nil {
+			fmt.Fprintf(&heads, " %s", a.Seam)
+		}
+		heads.WriteByte('\n')
 	}
 	return os.WriteFile(filepath.Join(t.dir, "views.coverage"), []byte(heads.String()), 0o644)
 }
@@ -47,7 +51,7 @@ func (t *trial) viewPath(v view.Name) string {
 	return filepath.Join(t.dir, "views", string(v)+".csv")
 }
 
-// dumped reads a dumped view back, with its coverage and rules.
+// dumped reads a dumped view back, with its rules, coverage and seam.
 func (t *trial) dumped(v view.Name) (architecture.Answer, error) {
 	a := architecture.Answer{View: v}
 	heads, err := os.ReadFile(filepath.Join(t.dir, "views.coverage"))
@@ -55,15 +59,9 @@ func (t *trial) dumped(v view.Name) (architecture.Answer, error) {
 		return a, fmt.Errorf("read the dumps' coverage: %w", err)
 	}
 	for line := range strings.Lines(string(heads)) {
-		var name, at string
-		var rules int
-		if _, err := fmt.Sscanf(line, "%s %d %s", &name, &rules, &at); err != nil {
-			return a, fmt.Errorf("read the dumps' coverage: %w", err)
-		}
-		if name == string(v) {
-			a.Rules = view.Rules(rules)
-			if a.Coverage, err = coverage.Parse(at); err != nil {
-				return a, err
+		if name, rest, _ := strings.Cut(line, " "); name == string(v) {
+			if err := parseHead(rest, &a); err != nil {
+				return a, fmt.Errorf("read the dumps' coverage: %w", err)
 			}
 		}
 	}
@@ -74,6 +72,23 @@ func (t *trial) dumped(v view.Name) (architecture.Answer, error) {
 	defer f.Close()
 	a.Rows, err = v.Schema().ReadCSV(f)
 	return a, err
+}
+
+// parseHead reads rules, coverage and, where there is one, the seam.
+func parseHead(text string, a *architecture.Answer) (err error) {
+	fields := strings.Fields(text)
+	if len(fields) < 2 {
+		return fmt.Errorf("%q does not name rules and coverage", text)
+	}
+	if _, err := fmt.Sscan(fields[0], &a.Rules); err != nil {
+		return err
+	}
+	if a.Coverage, err = coverage.Parse(fields[1]); err != nil || len(fields) == 2 {
+		return err
+	}
+	seam, err := coverage.Parse(fields[2])
+	a.Seam = &seam
+	return err
 }
 
 // writeRaw writes the remaining raw files.

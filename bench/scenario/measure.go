@@ -11,6 +11,7 @@ import (
 	"archbench/bench/host"
 	"archbench/bench/ledger"
 	"archbench/bench/load"
+	"archbench/common/architecture"
 	"archbench/common/eventlog"
 	"archbench/results"
 	"archbench/workloads"
@@ -68,6 +69,9 @@ func (r *run) measure(ctx context.Context, c cell, label string) (_ *results.Mea
 	}
 	t.m = &results.Measurement{Scenario: c.scenario, Architecture: c.name, Policy: string(r.Policy), Guarantee: string(r.Guarantee), Trial: c.trial,
 		Variant: map[string]string{"trigger": c.trigger.String(), "batch_interval": c.batchInterval.String()}}
+	if r.Policy == architecture.Bounded {
+		t.m.Variant["allowed_lateness"] = r.Lateness.String()
+	}
 	if err := t.open(ctx); err != nil {
 		return nil, nil, err
 	}
@@ -93,6 +97,9 @@ func (r *run) measure(ctx context.Context, c cell, label string) (_ *results.Mea
 	}
 	return t.m, failed, nil
 }
+
+// bounded reports whether the measurement is judged by policy bounded.
+func (t *trial) bounded() bool { return t.m.Policy == string(architecture.Bounded) }
 
 // blame writes down what the architecture did wrong. After everything was
 // measured it spoils no figure.

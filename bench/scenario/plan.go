@@ -57,6 +57,7 @@ type Plan struct {
 	Params     view.Params
 	Policy     architecture.Policy
 	Guarantee  architecture.Guarantee
+	Lateness   time.Duration // allowed under policy bounded
 
 	Workload      string         // synthetic, online-retail or csv:PATH
 	WorkloadPath  string         // of the online-retail data; empty: the known places
@@ -115,6 +116,7 @@ type ProcessConfig struct {
 	Params        view.Params
 	Policy        architecture.Policy
 	Guarantee     architecture.Guarantee
+	Lateness      time.Duration
 	Rules         view.Rules
 	Trigger       time.Duration
 	BatchInterval time.Duration
@@ -170,7 +172,7 @@ const (
 
 // Check refuses what cannot be run, with a sentence.
 func (p *Plan) Check() error {
-	if err := architecture.CheckSemantics(p.Policy, p.Guarantee); err != nil {
+	if err := errors.Join(architecture.CheckSemantics(p.Policy, p.Guarantee), architecture.CheckLateness(p.Lateness)); err != nil {
 		return err
 	}
 	if err := p.Params.Validate(); err != nil {
@@ -178,6 +180,9 @@ func (p *Plan) Check() error {
 	}
 	if p.Suite != "" && p.Suite != Quick {
 		return fmt.Errorf("unknown suite %q: the suite of this version is quick", p.Suite)
+	}
+	if p.Suite == Quick && p.Policy != architecture.Exact {
+		return fmt.Errorf("suite quick runs under policy exact, and policy is %s: leave it out, or name what to run with --scenario", p.Policy)
 	}
 	for _, s := range p.Scenarios {
 		if !slices.Contains(Scenarios(), s) {

@@ -209,7 +209,7 @@ func summary(m *results.Measurement) string {
 	if f := m.FreshnessUS; f != nil && f.P99 != nil && m.Valid {
 		add("freshness p99 %.1f ms", float64(*f.P99)/1000)
 	}
-	if d := m.Divergence; d != nil {
+	if d := m.MustBeNone(); d != nil {
 		add("%d reads, %d wrong", d.Reads, d.ReadsWrong)
 		if d.Final != nil {
 			add("final rows %d, wrong %d", d.Final.RowsChecked, d.Final.RowsWrong+d.Final.RowsMissing+d.Final.RowsExtra)

@@ -279,6 +279,34 @@ func TestDisturbedWorkload(t *testing.T) {
 	}
 }
 
+// Under policy bounded an engine is judged by the policy's own definitions and
+// against the exact ones, but for one that says that it keeps to the latter.
+func TestBounded(t *testing.T) {
+	p, progress := testPlan(t, []string{Backfill}, []string{right, wrong, exactly})
+	p.Policy, p.Lateness = architecture.Bounded, 2*time.Second
+	p.Disturb = disturb.Params{Late: 0.1, Lateness: 10 * time.Second, Displacement: 1}
+	r, err := Run(t.Context(), p)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, progress)
+	}
+	m := find(t, r, Backfill, right)
+	if m.Policy != "bounded" || m.Variant["allowed_lateness"] != "2s" || m.PolicyDivergence.Any() || m.PolicyDivergence.Final.RowsChecked == 0 || m.Divergence.Final.Wrong() == 0 {
+		t.Errorf("%s %v: divergence %+v, from the policy %+v", m.Policy, m.Variant, m.Divergence, m.PolicyDivergence)
+	}
+	if e := m.DistinctError; e == nil || e.Max != 0 {
+		t.Errorf("distinct error %+v", e)
+	}
+	if m := find(t, r, Backfill, wrong); m.PolicyDivergence.Final.Wrong() == 0 || m.DistinctError == nil {
+		t.Errorf("planted errors were not found: %+v, %+v", m.PolicyDivergence, m.DistinctError)
+	}
+	if m := find(t, r, Backfill, exactly); m.Policy != "exact" || m.PolicyDivergence != nil || m.DistinctError != nil || m.Divergence.Any() || m.Divergence.Final.RowsChecked == 0 {
+		t.Errorf("one that is always exact: %s, divergence %+v, from the policy %+v", m.Policy, m.Divergence, m.PolicyDivergence)
+	}
+	if _, err := results.Read(p.Out); err != nil { // fits the schema
+		t.Error(err)
+	}
+}
+
 // An engine that somebody else runs is told its topics and measured like the others.
 func TestEngineBehindAURL(t *testing.T) {
 	m, address, progress := measureEngine(t, Steady, "mine", right)
@@ -397,7 +425,8 @@ func TestCheckRefuses(t *testing.T) {
 		"trigger must be":              func(p *Plan) { p.Trigger = 0 },
 		"batch-interval must be":       func(p *Plan) { p.BatchInterval = 0 },
 		"reads must be":                func(p *Plan) { p.ReadsPerS = 0 },
-		"bounded is not available":     func(p *Plan) { p.Policy = architecture.Bounded },
+		"suite quick runs under":       func(p *Plan) { p.Suite, p.Scenarios, p.Policy = Quick, nil, architecture.Bounded },
+		"allowed_lateness is":          func(p *Plan) { p.Lateness = -time.Second },
 		"disturb.late":                 func(p *Plan) { p.Disturb.Late = 2 },
 		"unknown workload":             func(p *Plan) { p.Workload = "retail" },
 		"windows.tumbling":             func(p *Plan) { p.Params.Tumbling = 0 },

@@ -32,6 +32,9 @@ const (
 // completes the measurement. It reads the log and the files alone.
 func (t *trial) verdict(ctx context.Context) error {
 	history := oracle.NewHistory(t.Partitions)
+	if t.bounded() {
+		history = oracle.NewBoundedHistory(t.Partitions, t.Lateness)
+	}
 	book, err := ledger.Read(ctx, t.kafkalog, t.topics, t.loader.Sent(), history)
 	if err != nil {
 		return err
@@ -40,7 +43,7 @@ func (t *trial) verdict(ctx context.Context) error {
 		t.note("%d records stand in the log twice: the answer to a write was lost and it was repeated", book.Repeated)
 	}
 	facts := gate.Facts{WentBack: ledger.WentBack(t.engineAnnounced())}
-	if err := t.judge(judge.Judge{History: history, Params: t.Params}); err != nil {
+	if err := t.judge(judge.Judge{History: history, Params: t.Params, Bounded: t.bounded()}); err != nil {
 		return err
 	}
 	all := []func(*ledger.Ledger, *gate.Facts) error{t.loadFigures, t.freshness, t.readFigures, t.scenarioFigures, t.writeRaw}
@@ -69,10 +72,14 @@ func (t *trial) engineAnnounced() []ledger.Announced {
 }
 
 // judge holds the answers and the dumped views against the truth.
-func (t *trial) judge(j judge.Judge) (err error) {
-	if t.m.Divergence, err = j.Reads(filepath.Join(t.dir, "answers.zst")); err != nil {
+func (t *trial) judge(j judge.Judge) error {
+	verdict, err := j.Reads(filepath.Join(t.dir, "answers.zst"))
+	if err != nil {
 		return err
 	}
+	defer func() {
+		t.m.Divergence, t.m.PolicyDivergence, t.m.DistinctError = verdict.Divergence, verdict.PolicyDivergence, verdict.DistinctError()
+	}()
 	if !t.seen.whole {
 		return nil // it did not come to the dump
 	}
@@ -85,9 +92,7 @@ func (t *trial) judge(j judge.Judge) (err error) {
 		if want := t.finalRules(); a.Rules != want {
 			t.m.InvalidBecause = append(t.m.InvalidBecause, fmt.Sprintf("%s was dumped under rules %d, want %d", v, a.Rules, want))
 		}
-		if err := j.Final(a, t.m.Divergence); err != nil {
-			return err
-		}
+		j.Final(a, verdict)
 	}
 	return nil
 }

@@ -15,24 +15,32 @@ import (
 	"archbench/bench/judge"
 	"archbench/bench/ledger"
 	"archbench/bench/load"
+	"archbench/common/architecture"
 	"archbench/common/eventlog"
 	"archbench/common/eventlog/kafkalog"
 	"archbench/common/oracle"
 	"archbench/common/serving"
 	"archbench/common/view"
-	"archbench/results"
 	"archbench/testcontainers/brokertest"
-	"archbench/workloads/synthetic"
+	"archbench/workloads/catalog"
+	"archbench/workloads/disturb"
 )
+
+// lateness is what is allowed under policy bounded here.
+const lateness = 5 * time.Minute
 
 // TestKilledDuringIngestOnKafka kills each architecture's process at random
 // moments while events arrive on real Kafka, and holds what the last one shows
-// against the truth.
+// against the truth. Under policy bounded some lines are late and some are repeated.
 func TestKilledDuringIngestOnKafka(t *testing.T) {
-	const events, rate, kills = 40_000, 8_000, 4
+	const rate, kills = 8_000, 4
 	bootstrap := brokertest.Bootstrap(t)
-	for name := range pipelines() {
-		t.Run(name, func(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		policy architecture.Policy
+	}{{"lambda", architecture.Exact}, {"kappa", architecture.Exact}, {"unified", architecture.Exact}, {"lambda", architecture.Bounded}, {"kappa", architecture.Bounded}} {
+		name, bounded := c.name, c.policy == architecture.Bounded
+		t.Run(name+" "+string(c.policy), func(t *testing.T) {
 			seed := uint64(time.Now().UnixNano())
 			rng := rand.New(rand.NewPCG(seed, 0))
 			log, err := kafkalog.Open(t.Context(), kafkalog.Config{Bootstrap: bootstrap})
@@ -45,12 +53,16 @@ func TestKilledDuringIngestOnKafka(t *testing.T) {
 			if err := log.Create(t.Context(), partitions, topics.All()...); err != nil {
 				t.Fatal(err)
 			}
-			params := synthetic.DefaultParams()
-			params.Seed, params.Events = seed, events
-			source, err := synthetic.New(params)
+			choice := catalog.Choice{Name: "synthetic", Seed: seed, Events: 40_000}
+			if bounded {
+				choice.Disturb = disturb.Params{Late: 0.05, Lateness: 10 * time.Minute, Duplicates: 0.05}
+			}
+			source, err := catalog.Open(choice)
 			if err != nil {
 				t.Fatal(err)
 			}
+			defer source.Close()
+			events := source.Events()
 			loader := load.New(log, topics, partitions, source, clock.From(time.Now()))
 			sent := make(chan error, 1)
 			go func() {
@@ -59,7 +71,7 @@ func TestKilledDuringIngestOnKafka(t *testing.T) {
 			}()
 
 			args := []string{"serve", name, "--bootstrap", strings.Join(bootstrap, ","), "--topics", prefix, "--data-dir", filepath.Join(t.TempDir(), "data"),
-				"--trigger", "200ms", "--batch-interval", "500ms"}
+				"--trigger", "200ms", "--batch-interval", "500ms", "--policy", string(c.policy), "--allowed-lateness", lateness.String()}
 			moments := make([]int64, kills)
 			for i := range moments {
 				moments[i] = rng.Int64N(events * 8 / 10)
@@ -81,13 +93,16 @@ func TestKilledDuringIngestOnKafka(t *testing.T) {
 			if err := <-sent; err != nil {
 				t.Fatal(err)
 			}
-			history := oracle.NewHistory(partitions)
+			history := oracle.NewBoundedHistory(partitions, lateness)
 			book, err := ledger.Read(t.Context(), log, topics, loader.Sent(), history)
 			if err != nil {
 				t.Fatal(err)
 			}
 			coveredAtLeast(t, s.address, book.End().Sum())
-			holdAgainst(t, s.address, judge.Judge{History: history, Params: view.DefaultParams()})
+			holdAgainst(t, s.address, judge.Judge{History: history, Params: view.DefaultParams(), Bounded: bounded})
+			if counts, err := history.BoundedCounts(history.End()); bounded && (err != nil || counts.Late == 0 || counts.Duplicate == 0) {
+				t.Errorf("nothing was late or repeated: %+v %v", counts, err)
+			}
 			if code := s.stop(t); code != exitDone {
 				t.Errorf("exit %d: %s", code, s.stderr)
 			}
@@ -118,7 +133,7 @@ func holdAgainst(t *testing.T, address string, j judge.Judge) {
 	t.Helper()
 	c := serving.NewClient(address, "")
 	defer c.Close()
-	d := &results.Divergence{}
+	verdict := j.NewVerdict()
 	for _, v := range view.Names() {
 		body, err := c.AnswerBody(t.Context(), view.Query{View: v})
 		if err != nil {
@@ -128,9 +143,11 @@ func holdAgainst(t *testing.T, address string, j judge.Judge) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := j.Final(a, d); err != nil {
-			t.Fatal(err)
-		}
+		j.Final(a, verdict)
+	}
+	d := verdict.Divergence
+	if j.Bounded {
+		d = verdict.PolicyDivergence
 	}
 	if d.Any() || d.Final == nil || d.Final.RowsChecked == 0 {
 		t.Errorf("%+v: %q", d.Final, d.Examples)

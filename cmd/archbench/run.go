@@ -28,7 +28,7 @@ func runCommand() *cobra.Command {
 		Short: "Run a suite or scenarios and write a result directory",
 		Args:  noArguments,
 	}
-	o := newOptions(c, "suite", "scenario", "arch", "broker", "bootstrap", "workload.source", "rate", "duration", "events", "partitions", "policy", "guarantee",
+	o := newOptions(c, "suite", "scenario", "arch", "broker", "bootstrap", "workload.source", "rate", "duration", "events", "partitions", "policy", "allowed_lateness", "guarantee",
 		"trigger", "batch_interval", "seed", "trials", "out", "strict")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if err := o.load(); err != nil {
@@ -116,7 +116,7 @@ func plan(o *options, progress io.Writer) (scenario.Plan, error) {
 	p := scenario.Plan{
 		Suite: o.text("suite"), Scenarios: o.list("scenario"), Architectures: o.list("arch"),
 		Broker: b, Kafka: b.Client, Topics: o.text("topics"),
-		Partitions: int(o.integer("partitions")), Params: o.params(), Policy: architecture.Policy(o.text("policy")), Guarantee: architecture.Guarantee(o.text("guarantee")),
+		Partitions: int(o.integer("partitions")), Params: o.params(), Policy: architecture.Policy(o.text("policy")), Guarantee: architecture.Guarantee(o.text("guarantee")), Lateness: o.duration("allowed_lateness"),
 		Workload: o.text("workload.source"), WorkloadPath: o.text("workload.path"), Disturb: o.disturbances(), Rate: o.number("rate"), Duration: o.duration("duration"), Events: o.integer("events"),
 		History: o.integer("history"), Trigger: o.duration("trigger"), BatchInterval: o.duration("batch_interval"), ReadsPerS: o.number("reads"),
 		Seed: uint64(o.integer("seed")), Trials: int(o.integer("trials")), Out: o.text("out"), Executable: []string{self}, Token: os.Getenv(serving.TokenVariable),
@@ -155,7 +155,7 @@ func (o *options) writeConfig(path string, c scenario.ProcessConfig) error {
 	p := c.Params
 	own := map[string]string{
 		"run_id": c.Run, "bootstrap": strings.Join(c.Bootstrap, ","), "topics": c.Topics, "data_dir": c.DataDir, "listen": "127.0.0.1:0", "allow_control": "false", "faults": "",
-		"policy": string(c.Policy), "guarantee": string(c.Guarantee), "rules": fmt.Sprint(int(c.Rules)),
+		"policy": string(c.Policy), "guarantee": string(c.Guarantee), "allowed_lateness": c.Lateness.String(), "rules": fmt.Sprint(int(c.Rules)),
 		"trigger": c.Trigger.String(), "batch_interval": c.BatchInterval.String(),
 		"windows.tumbling": p.Tumbling.String(), "windows.hop_size": p.HopSize.String(), "windows.hop_slide": p.HopSlide.String(), "windows.session_gap": p.SessionGap.String(),
 		"windows.top": p.Top.String(), "windows.segment": p.Segment.String(), "windows.distinct": p.Distinct.String(), "windows.alert": p.Alert.String(),

@@ -32,15 +32,15 @@ import (
 // pipeline is one of the architectures, to be opened.
 type pipeline struct {
 	open        func(context.Context, architecture.Config) (architecture.Architecture, error)
-	crashPoints []string
+	crashPoints func(architecture.Guarantee) []string
 	bugs        []string
 }
 
 func pipelines() map[string]pipeline {
 	return map[string]pipeline{
-		"lambda":  {opener(lambda.Open), lambda.CrashPoints(), lambda.Bugs()},
-		"kappa":   {opener(kappa.Open), kappa.CrashPoints(), kappa.Bugs()},
-		"unified": {opener(unified.Open), unified.CrashPoints(), unified.Bugs()},
+		"lambda":  {opener(lambda.Open), lambda.CrashPoints, append(lambda.Bugs(), lambda.BoundedBugs()...)},
+		"kappa":   {opener(kappa.Open), kappa.CrashPoints, append(kappa.Bugs(), kappa.BoundedBugs()...)},
+		"unified": {opener(unified.Open), unified.CrashPoints, unified.Bugs()},
 	}
 }
 
@@ -64,7 +64,7 @@ func serveCommand() *cobra.Command {
 			return fmt.Errorf("serve needs one architecture, which is lambda, kappa or unified; given: %q", strings.Join(args, " "))
 		},
 	}
-	o := newOptions(c, "bootstrap", "topics", "data_dir", "listen", "policy", "guarantee", "rules", "trigger", "batch_interval", "allow_control", "faults")
+	o := newOptions(c, "bootstrap", "topics", "data_dir", "listen", "policy", "allowed_lateness", "guarantee", "rules", "trigger", "batch_interval", "allow_control", "faults")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if err := o.load(); err != nil {
 			return err
@@ -183,11 +183,11 @@ func follow(ctx context.Context, a architecture.Architecture, server *serving.Se
 func serveConfig(o *options, p pipeline, logger *slog.Logger) (architecture.Config, error) {
 	c := architecture.Config{
 		Topics: eventlog.TopicsOf(o.text("topics")), Dir: o.text("data_dir"), Params: o.params(),
-		Policy: architecture.Policy(o.text("policy")), Guarantee: architecture.Guarantee(o.text("guarantee")),
+		Policy: architecture.Policy(o.text("policy")), Guarantee: architecture.Guarantee(o.text("guarantee")), Lateness: o.duration("allowed_lateness"),
 		Trigger: o.duration("trigger"), BatchInterval: o.duration("batch_interval"), CommitInterval: o.duration("commit_interval"), MemoryBytes: o.integer("memory"),
 		Logger: logger,
 	}
-	if err := errors.Join(architecture.CheckSemantics(c.Policy, c.Guarantee), c.Params.Validate()); err != nil {
+	if err := errors.Join(architecture.CheckSemantics(c.Policy, c.Guarantee), architecture.CheckLateness(c.Lateness), c.Params.Validate()); err != nil {
 		return c, err
 	}
 	for _, needed := range []string{"topics", "data_dir", "bootstrap"} {
@@ -207,7 +207,7 @@ func serveConfig(o *options, p pipeline, logger *slog.Logger) (architecture.Conf
 	if c.Rules, err = view.ParseRules(int(o.integer("rules"))); err != nil {
 		return c, err
 	}
-	if c.Faults, err = fault.Parse(o.text("faults"), p.crashPoints, p.bugs); err != nil {
+	if c.Faults, err = fault.Parse(o.text("faults"), p.crashPoints(c.Guarantee), p.bugs); err != nil {
 		return c, err
 	}
 	c.Faults.Crash = func(string) { // as kill -9: nothing is tidied up

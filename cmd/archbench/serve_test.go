@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"archbench/common/architecture"
 	"archbench/common/coverage"
 	"archbench/common/event"
 	"archbench/common/eventlog"
@@ -133,7 +134,8 @@ func TestServe(t *testing.T) {
 			args := []string{"serve", name, "--bootstrap", bootstrap, "--topics", name, "--data-dir", dir, "--trigger", "100ms", "--batch-interval", "300ms"}
 
 			// A crash point ends the process as kill -9 does.
-			point := p.crashPoints[slices.IndexFunc(p.crashPoints, func(s string) bool {
+			points := p.crashPoints(architecture.EffectivelyOnce)
+			point := points[slices.IndexFunc(points, func(s string) bool {
 				return strings.HasSuffix(s, "commit") || strings.HasSuffix(s, "manifest") || strings.HasSuffix(s, "silver")
 			})]
 			c := program(t, nil, append(args, "--faults", point)...)

@@ -178,8 +178,8 @@ func TestProcessesGetTheRunsSettings(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "config.yaml")
 	params := view.DefaultParams()
 	params.HopSize, params.TopK = 3*time.Hour+7*time.Minute, 5
-	err := o.writeConfig(path, scenario.ProcessConfig{Bootstrap: []string{"a:1", "b:2"}, Topics: "p", DataDir: "d", Params: params, Policy: architecture.Exact,
-		Guarantee: architecture.EffectivelyOnce, Rules: view.MerchandiseOnly, Trigger: 300 * time.Millisecond, BatchInterval: 3 * time.Second})
+	err := o.writeConfig(path, scenario.ProcessConfig{Bootstrap: []string{"a:1", "b:2"}, Topics: "p", DataDir: "d", Params: params, Policy: architecture.Bounded,
+		Guarantee: architecture.EffectivelyOnce, Lateness: 7 * time.Minute, Rules: view.MerchandiseOnly, Trigger: 300 * time.Millisecond, BatchInterval: 3 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,7 +196,7 @@ func TestProcessesGetTheRunsSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	if c.MemoryBytes != 12345678 || c.CommitInterval != 70*time.Millisecond || c.Trigger != 300*time.Millisecond || c.BatchInterval != 3*time.Second ||
-		c.Params != params || c.Rules != view.MerchandiseOnly || c.Topics.Orders != "p.orders" || c.Dir != "d" {
+		c.Policy != architecture.Bounded || c.Lateness != 7*time.Minute || c.Params != params || c.Rules != view.MerchandiseOnly || c.Topics.Orders != "p.orders" || c.Dir != "d" {
 		t.Errorf("%+v", c)
 	}
 	if got.text("listen") != "127.0.0.1:0" {

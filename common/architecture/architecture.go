@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"archbench/common/coverage"
@@ -32,17 +33,29 @@ const (
 	EffectivelyOnce Guarantee = "effectively-once"
 )
 
-// CheckSemantics refuses, with a sentence, what is unknown or not built yet.
+// Guarantees lists the guarantees, the least first.
+func Guarantees() []Guarantee { return []Guarantee{AtMostOnce, AtLeastOnce, EffectivelyOnce} }
+
+// DefaultLateness is the workload's allowed lateness.
+const DefaultLateness = 10 * time.Minute
+
+// CheckSemantics refuses, with a sentence, what is unknown or does not go together.
 func CheckSemantics(p Policy, g Guarantee) error {
 	switch {
-	case p == Bounded:
-		return errors.New("policy bounded is not available in this version: use --policy exact")
-	case p != Exact:
+	case p != Exact && p != Bounded:
 		return fmt.Errorf("unknown policy %q: the policies are exact and bounded", p)
-	case g == AtMostOnce || g == AtLeastOnce:
-		return fmt.Errorf("guarantee %s is not available in this version, and policy exact goes with effectively-once only: use --guarantee effectively-once", g)
-	case g != EffectivelyOnce:
+	case !slices.Contains(Guarantees(), g):
 		return fmt.Errorf("unknown guarantee %q: the guarantees are at-most-once, at-least-once and effectively-once", g)
+	case p == Exact && g != EffectivelyOnce:
+		return fmt.Errorf("guarantee %s does not go with policy exact, which promises that no answer is wrong: use --policy bounded, or --guarantee effectively-once", g)
+	}
+	return nil
+}
+
+// CheckLateness refuses, with a sentence, an allowed lateness that cannot be.
+func CheckLateness(d time.Duration) error {
+	if d < 0 || d%time.Millisecond != 0 {
+		return fmt.Errorf("allowed_lateness is %v: it must be a whole number of milliseconds, not negative", d)
 	}
 	return nil
 }
@@ -57,6 +70,9 @@ type Config struct {
 	Rules     view.Rules // rules to begin with; rules committed in Dir take precedence
 	Policy    Policy
 	Guarantee Guarantee
+	// Lateness is how far behind its partition's watermark a line may lie under
+	// policy bounded, which drops later ones. 0: no line may lie behind it.
+	Lateness time.Duration
 
 	Trigger        time.Duration // Unified: time between micro-batches
 	BatchInterval  time.Duration // Lambda: time between starts of the batch layer

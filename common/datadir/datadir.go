@@ -9,7 +9,9 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
+	"archbench/common/architecture"
 	"archbench/common/durable"
 	"archbench/common/eventlog"
 	"archbench/common/view"
@@ -20,7 +22,12 @@ type Identity struct {
 	Architecture string          `json:"architecture"`
 	Topics       eventlog.Topics `json:"topics"`
 	Params       view.Params     `json:"params"`
-	Partitions   int             `json:"partitions"`
+	// Policy and Lateness are empty where state does not depend on them.
+	Policy   string        `json:"policy,omitempty"`
+	Lateness time.Duration `json:"lateness,omitempty"`
+	// Guarantee is how state and offsets are committed, and so how they are to be read.
+	Guarantee  architecture.Guarantee `json:"guarantee"`
+	Partitions int                    `json:"partitions"`
 }
 
 // Dir is an open data directory, locked for this process.
@@ -85,6 +92,9 @@ func (d *Dir) identify(version int, want Identity, partitions func() (int, error
 	if err := json.Unmarshal(content, &is); err != nil {
 		return &durable.Damaged{Path: meta, Reason: "cannot be read: " + err.Error()}
 	}
+	if is.Guarantee == "" { // written before there were others
+		is.Guarantee = architecture.EffectivelyOnce
+	}
 	d.Partitions, want.Partitions = is.Partitions, is.Partitions
 	if is == want {
 		return nil
@@ -95,6 +105,12 @@ func (d *Dir) identify(version int, want Identity, partitions func() (int, error
 		what = "the architecture " + is.Architecture
 	case is.Topics != want.Topics:
 		what = "the topics of " + is.Topics.Orders
+	case is.Policy != want.Policy:
+		what = "policy " + is.Policy
+	case is.Lateness != want.Lateness:
+		what = fmt.Sprintf("an allowed lateness of %v", is.Lateness)
+	case is.Guarantee != want.Guarantee:
+		what = "guarantee " + string(is.Guarantee)
 	}
 	return refused("the data directory %s was built for %s: use another directory, or remove this one to build the state anew from the log", d.Path, what)
 }

@@ -10,8 +10,13 @@ import (
 	"archbench/common/view"
 )
 
-// Answer returns the rows that an answer to q at this coverage must have.
+// Answer returns the rows that an answer to q at this coverage must have by the
+// exact definitions.
 func (h *History) Answer(at coverage.Coverage, r view.Rules, p view.Params, q view.Query) ([]view.Row, error) {
+	return h.answer(at, exactly(at), r, p, q)
+}
+
+func (h *History) answer(at coverage.Coverage, lines set, r view.Rules, p view.Params, q view.Query) ([]view.Row, error) {
 	if err := h.check(at); err != nil {
 		return nil, err
 	}
@@ -23,7 +28,7 @@ func (h *History) Answer(at coverage.Coverage, r view.Rules, p view.Params, q vi
 		return nil, err
 	}
 	h.index()
-	t := truth{h: h, at: at, params: p, code: codes}
+	t := truth{h: h, at: at, counted: lines, params: p, code: codes}
 	rows := t.rowsOf(q)
 	q.View.Schema().Sort(rows)
 	return q.Apply(rows), nil
@@ -31,10 +36,11 @@ func (h *History) Answer(at coverage.Coverage, r view.Rules, p view.Params, q vi
 
 // truth is one question's view of the history.
 type truth struct {
-	h      *History
-	at     coverage.Coverage
-	params view.Params
-	code   codeUnder
+	h       *History
+	at      coverage.Coverage
+	counted set
+	params  view.Params
+	code    codeUnder
 }
 
 // rowsOf returns all rows that q can show, and perhaps more.
@@ -146,7 +152,7 @@ func (t *truth) each(from, to, size int64, f func(l *line, code string)) {
 
 // counts reports whether a line is in the prefix and in the rules, and under which code.
 func (t *truth) counts(l *line) (string, bool) {
-	if !l.in(t.at) {
+	if !t.counted(l) {
 		return "", false
 	}
 	return t.code(l.code)

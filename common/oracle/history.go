@@ -3,8 +3,10 @@ package oracle
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
+	"time"
 
 	"archbench/common/coverage"
 	"archbench/common/event"
@@ -14,10 +16,11 @@ import (
 // prefixes. Fill it with AddOrder and AddCustomer from one goroutine. While nobody
 // adds, any number of goroutines may ask.
 type History struct {
-	decoder event.Decoder
-	parts   []*partition
-	lines   []line // usable, first of their id; by event time once sorted
-	changes map[int64][]change
+	decoder  event.Decoder
+	lateness *time.Duration // nil: the exact definitions alone are asked for
+	parts    []*partition
+	lines    []line // usable, first of their id or kept by policy bounded; by event time once sorted
+	changes  map[int64][]change
 
 	sorting    sync.Mutex
 	sorted     bool              // lines and byCustomer are in time order
@@ -29,9 +32,12 @@ type partition struct {
 	orders, customers int64 // next offsets
 	first             map[string]event.OrderLine
 	unusable          []mark // of both topics
-	duplicate         []mark
-	conflict          []mark
+	exact             marks
+	bounded           bounded
 }
+
+// marks are the places of usable lines that do not count, by why.
+type marks struct{ late, duplicate, conflict []mark }
 
 // mark is the place of a record that counts in no view.
 type mark struct {
@@ -49,6 +55,9 @@ type line struct {
 	quantity      int64
 	amount        int64 // thousandths of a pound
 	country, code string
+
+	first bool // of its id, by the exact definitions
+	kept  bool // by policy bounded
 }
 
 type change struct {
@@ -67,6 +76,27 @@ func NewHistory(partitions int) *History {
 	return h
 }
 
+// NewBoundedHistory returns an empty history that knows, besides, what policy
+// bounded with this allowed lateness keeps.
+func NewBoundedHistory(partitions int, lateness time.Duration) *History {
+	h := NewHistory(partitions)
+	h.lateness = &lateness
+	for _, p := range h.parts {
+		p.bounded = bounded{lateness: lateness.Milliseconds(), watermark: math.MinInt64, first: map[string]event.OrderLine{}}
+	}
+	return h
+}
+
+// WithoutIDs makes every usable line count, however often its id came, but for
+// those that policy bounded drops as late: the truth where duplicates are not
+// recognised. Call it before anything is added.
+func (h *History) WithoutIDs() *History {
+	for _, p := range h.parts {
+		p.first, p.bounded.first = nil, nil
+	}
+	return h
+}
+
 // AddOrder adds the record at the next offset of a partition of orders. Offsets
 // of one partition ascend; those left out count as covered and empty.
 func (h *History) AddOrder(part int, offset int64, value []byte) {
@@ -77,19 +107,37 @@ func (h *History) AddOrder(part int, offset int64, value []byte) {
 		p.unusable = append(p.unusable, mark{false, offset})
 		return
 	}
-	if first, seen := p.first[l.EventID]; seen {
-		p.duplicate = append(p.duplicate, mark{false, offset})
-		if !first.SameContent(&l) {
-			p.conflict = append(p.conflict, mark{false, offset})
-		}
+	first, kept := p.isFirst(&l, offset), h.lateness != nil && p.bounded.keeps(&l, offset)
+	if !first && !kept {
 		return
 	}
-	p.first[l.EventID] = l
 	h.sorted = false
 	h.lines = append(h.lines, line{
 		partition: int32(part), kind: l.Kind, offset: offset, time: l.EventTimeMS, customer: l.CustomerID,
-		quantity: l.Quantity, amount: l.AmountMilli(), country: l.Country, code: l.StockCode,
+		quantity: l.Quantity, amount: l.AmountMilli(), country: l.Country, code: l.StockCode, first: first, kept: kept,
 	})
+}
+
+// isFirst says whether a line is the first of its id.
+func (p *partition) isFirst(l *event.OrderLine, offset int64) bool {
+	if p.first == nil {
+		return true
+	}
+	first, seen := p.first[l.EventID]
+	if !seen {
+		p.first[l.EventID] = *l
+		return true
+	}
+	p.exact.repeated(&first, l, offset)
+	return false
+}
+
+// repeated marks a line whose id another one has.
+func (m *marks) repeated(first, l *event.OrderLine, offset int64) {
+	m.duplicate = append(m.duplicate, mark{false, offset})
+	if !first.SameContent(l) {
+		m.conflict = append(m.conflict, mark{false, offset})
+	}
 }
 
 // AddCustomer adds the record at the next offset of a partition of customers.
@@ -115,22 +163,35 @@ func (h *History) End() coverage.Coverage {
 
 // Counts are the records of a prefix by what became of them.
 type Counts struct {
-	Lines     int64 // usable lines that are the first of their id
+	Lines     int64 // usable lines that count
+	Late      int64 // lines that policy bounded drops
 	Duplicate int64 // later records of a claimed id, conflicts included
 	Conflict  int64 // duplicates with other content
 	Unusable  int64 // records of both topics that belong in the dead-letter queue
 	Changes   int64 // usable profile changes
 }
 
-// Counts counts the records within the prefixes.
+// Counts counts the records within the prefixes by the exact definitions.
 func (h *History) Counts(at coverage.Coverage) (Counts, error) {
+	return h.counts(at, exactly(at), func(p *partition) *marks { return &p.exact })
+}
+
+// BoundedCounts counts them as policy bounded judges them.
+func (h *History) BoundedCounts(at coverage.Coverage) (Counts, error) {
+	if h.lateness == nil {
+		return Counts{}, errNotBounded
+	}
+	return h.counts(at, boundedly(at, coverage.Zero(len(h.parts))), func(p *partition) *marks { return &p.bounded.marks })
+}
+
+func (h *History) counts(at coverage.Coverage, counted set, of func(*partition) *marks) (Counts, error) {
 	if err := h.check(at); err != nil {
 		return Counts{}, err
 	}
 	h.index()
 	var c Counts
 	for i := range h.lines {
-		if h.lines[i].in(at) {
+		if counted(&h.lines[i]) {
 			c.Lines++
 		}
 	}
@@ -142,8 +203,9 @@ func (h *History) Counts(at coverage.Coverage) (Counts, error) {
 		}
 	}
 	for i, p := range h.parts {
-		c.Duplicate += within(p.duplicate, i, at)
-		c.Conflict += within(p.conflict, i, at)
+		c.Late += within(of(p).late, i, at)
+		c.Duplicate += within(of(p).duplicate, i, at)
+		c.Conflict += within(of(p).conflict, i, at)
 		c.Unusable += within(p.unusable, i, at)
 	}
 	return c, nil
@@ -158,7 +220,6 @@ func within(marks []mark, part int, at coverage.Coverage) (n int64) {
 	return n
 }
 
-func (l *line) in(at coverage.Coverage) bool   { return l.offset < at.Orders[l.partition] }
 func (c *change) in(at coverage.Coverage) bool { return c.offset < at.Customers[c.partition] }
 
 // check refuses a coverage of another shape, or of records that are not there.

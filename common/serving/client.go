@@ -144,25 +144,32 @@ func ParseAnswerHead(body []byte) (architecture.Answer, error) {
 	return a, nil
 }
 
-// CopyCSV streams a whole view as CSV and returns what the headers say.
-func (c *Client) CopyCSV(ctx context.Context, v view.Name, into io.Writer) (coverage.Coverage, view.Rules, error) {
+// CopyCSV streams a whole view as CSV and returns the answer that the headers
+// tell of, without its rows.
+func (c *Client) CopyCSV(ctx context.Context, v view.Name, into io.Writer) (architecture.Answer, error) {
+	a := architecture.Answer{View: v}
 	response, err := c.do(ctx, http.MethodGet, "/v1/views/"+string(v), "text/csv", http.StatusOK)
 	if err != nil {
-		return coverage.Coverage{}, 0, err
+		return a, err
 	}
 	defer response.Body.Close()
-	at, err := coverage.Parse(response.Header.Get(coverageHeader))
-	if err != nil {
-		return at, 0, err
+	if a.Coverage, err = coverage.Parse(response.Header.Get(coverageHeader)); err != nil {
+		return a, fmt.Errorf("header %s of %s: %w", coverageHeader, v, err)
 	}
-	var rules view.Rules
-	if _, err := fmt.Sscan(response.Header.Get(rulesHeader), &rules); err != nil {
-		return at, 0, fmt.Errorf("header %s of %s: %w", rulesHeader, v, err)
+	if _, err := fmt.Sscan(response.Header.Get(rulesHeader), &a.Rules); err != nil {
+		return a, fmt.Errorf("header %s of %s: %w", rulesHeader, v, err)
+	}
+	if text := response.Header.Get(seamHeader); text != "" {
+		seam, err := coverage.Parse(text)
+		if err != nil {
+			return a, fmt.Errorf("header %s of %s: %w", seamHeader, v, err)
+		}
+		a.Seam = &seam
 	}
 	if _, err := io.Copy(into, response.Body); err != nil {
-		return at, rules, fmt.Errorf("read %s as CSV: %w", v, err)
+		return a, fmt.Errorf("read %s as CSV: %w", v, err)
 	}
-	return at, rules, nil
+	return a, nil
 }
 
 // Status asks for the status.

@@ -117,9 +117,9 @@ func TestAnswersSurviveTheWire(t *testing.T) {
 			t.Errorf("%s: head %+v %v", v, h, err)
 		}
 		var b bytes.Buffer
-		got, rules, err := c.CopyCSV(t.Context(), v, &b)
-		if err != nil || rules != 2 || !got.Equal(at) {
-			t.Fatalf("%s as CSV: %v %d %v", v, got, rules, err)
+		got, err := c.CopyCSV(t.Context(), v, &b)
+		if err != nil || got.View != v || got.Rules != 2 || !got.Coverage.Equal(at) || got.Seam == nil || !got.Seam.Equal(at) {
+			t.Fatalf("%s as CSV: %+v %v", v, got, err)
 		}
 		rows, err := v.Schema().ReadCSV(&b)
 		if err != nil {

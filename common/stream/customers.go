@@ -1,9 +1,12 @@
 package stream
 
 import (
+	"math"
 	"slices"
 	"sort"
+	"time"
 
+	"archbench/common/event"
 	"archbench/common/view"
 )
 
@@ -59,6 +62,22 @@ func (s *sessions) add(customer int64, f fragment) {
 	s.note(customer, &s.byCustomer[customer][lo])
 }
 
+// forget lets go of the fragments that no line at the horizon or later can touch.
+func (s *sessions) forget(horizon int64) {
+	for customer, fs := range s.byCustomer {
+		n := sort.Search(len(fs), func(i int) bool { return fs[i].end+s.gap >= horizon })
+		switch {
+		case n == 0:
+			continue
+		case n == len(fs):
+			delete(s.byCustomer, customer)
+		default:
+			s.byCustomer[customer] = slices.Delete(fs, 0, n)
+		}
+		s.len -= n
+	}
+}
+
 func (s *sessions) note(customer int64, f *fragment) {
 	if s.track && !f.changed {
 		f.changed = true
@@ -101,16 +120,56 @@ type change struct {
 	segment           string // empty: deleted
 }
 
-// profiles holds each customer's changes by valid_from; of two that begin
+// Profiles holds each customer's changes by valid_from; of two that begin
 // together only the later offset matters.
-type profiles struct {
+type Profiles struct {
 	byCustomer map[int64][]change
 	len        int
+	from       int64 // changes that no window from this start on needs have been let go of
 	track      bool
 	changed    map[sessionKey]struct{}
+	gone       []sessionKey
 }
 
-func (p *profiles) add(customer int64, c change) {
+// NewProfiles returns an empty table of profiles.
+func NewProfiles() *Profiles { return &Profiles{byCustomer: map[int64][]change{}, from: math.MinInt64} }
+
+// Add adds a usable profile change, found at this offset of its partition.
+func (p *Profiles) Add(c *event.ProfileChange, offset int64) {
+	p.add(c.CustomerID, change{validFrom: c.ValidFromMS, offset: offset, segment: c.Segment})
+}
+
+// Len is the number of changes.
+func (p *Profiles) Len() int { return p.len }
+
+// Forget lets go of the changes that no line with an event time at the horizon or
+// later can need, where windows have this size: all before the last one that is
+// valid at the start of the horizon's window.
+func (p *Profiles) Forget(horizon int64, window time.Duration) {
+	if horizon == math.MinInt64 { // no line yet
+		return
+	}
+	start := view.WindowStart(horizon, window.Milliseconds())
+	if start <= p.from {
+		return
+	}
+	p.from = start
+	for customer, cs := range p.byCustomer {
+		n := sort.Search(len(cs), func(i int) bool { return cs[i].validFrom > start }) - 1
+		if n < 1 {
+			continue
+		}
+		for _, c := range cs[:n] {
+			if p.track {
+				p.gone = append(p.gone, sessionKey{customer, c.validFrom})
+			}
+		}
+		p.byCustomer[customer] = slices.Delete(cs, 0, n)
+		p.len -= n
+	}
+}
+
+func (p *Profiles) add(customer int64, c change) {
 	cs := p.byCustomer[customer]
 	i := sort.Search(len(cs), func(i int) bool { return cs[i].validFrom >= c.validFrom })
 	switch {
@@ -130,7 +189,12 @@ func (p *profiles) add(customer int64, c change) {
 	}
 }
 
-func (p *profiles) takeChanges(put func(view.Partial, view.Row)) {
+// takeChanges reports deletions first: a change that was let go of and came again is a put.
+func (p *Profiles) takeChanges(put, del func(view.Partial, view.Row)) {
+	for _, k := range p.gone {
+		del(view.Profiles, view.Row{Num: [view.MaxNums]int64{k.customer, k.start}})
+	}
+	p.gone = p.gone[:0]
 	for k := range p.changed {
 		for _, c := range p.byCustomer[k.customer] {
 			if c.validFrom == k.start {

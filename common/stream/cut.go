@@ -9,9 +9,13 @@ import (
 // Cut is an immutable copy of the partial rows that a query needs of one state.
 // Cuts of states that hold disjoint sets of lines merge.
 type Cut struct {
-	rows     []view.Row // of the view's partial
-	profiles []view.Row // for revenue_by_segment
+	kind     view.Partial
+	rows     []view.Row
+	profiles []view.Row // for revenue_by_segment, where the join is still to be made
 }
+
+// Add adds a row that a store has kept in the state's place.
+func (c *Cut) Add(r view.Row) { c.rows = append(c.rows, r) }
 
 // Customers is a set of customers; nil stands for all.
 type Customers map[int64]struct{}
@@ -24,15 +28,15 @@ var everything = span{math.MinInt64, math.MaxInt64}
 func (s span) holds(at int64) bool { return at >= s.from && at < s.to }
 
 // spanOf is the range of partial rows that q's bounds reach.
-func (s *State) spanOf(q view.Query) span {
+func (s sizes) spanOf(q view.Query) span {
 	r := everything
 	if q.From != nil {
 		r.from = *q.From
 	}
 	if q.To != nil {
 		r.to = *q.To
-		if q.View == view.RollingRevenue && r.to <= math.MaxInt64-s.sizes.hopSize {
-			r.to += s.sizes.hopSize // the panes of the last window lie above its start
+		if q.View == view.RollingRevenue && r.to <= math.MaxInt64-s.hopSize {
+			r.to += s.hopSize // the panes of the last window lie above its start
 		}
 	}
 	return r
@@ -47,7 +51,7 @@ func NeedsCustomers(q view.Query) bool {
 
 // AddCustomers adds those customers to the set that have a row in the query's range.
 func (s *State) AddCustomers(q view.Query, set Customers) {
-	r := s.spanOf(q)
+	r := s.sizes.spanOf(q)
 	switch q.View {
 	case view.CustomerSessions:
 		for customer, fs := range s.sessions.byCustomer {
@@ -72,22 +76,30 @@ func (s *State) AddCustomers(q view.Query, set Customers) {
 // Cut copies what q needs. Where NeedsCustomers, the set is that of all states
 // that will be merged; else it is nil.
 func (s *State) Cut(q view.Query, customers Customers) *Cut {
-	c := &Cut{}
-	r := s.spanOf(q)
+	c := &Cut{kind: s.partial(q.View)}
+	r := s.sizes.spanOf(q)
 	if q.View == view.CustomerSessions {
 		r = everything // a session in range may have fragments outside it; the set narrows
 	}
-	s.each(q.View.Partial(), r, customers, func(row view.Row) bool {
+	s.each(c.kind, r, customers, func(row view.Row) bool {
 		c.rows = append(c.rows, row)
 		return true
 	})
-	if q.View == view.RevenueBySegment {
+	if c.kind == view.CustomerWindows {
 		s.each(view.Profiles, everything, customers, func(row view.Row) bool {
 			c.profiles = append(c.profiles, row)
 			return true
 		})
 	}
 	return c
+}
+
+// partial is the one that the state keeps for a view.
+func (s *State) partial(v view.Name) view.Partial {
+	if s.bounded {
+		return v.BoundedPartial()
+	}
+	return v.Partial()
 }
 
 // each yields the rows of a partial whose window lies in r; sessions and
@@ -106,6 +118,10 @@ func (s *State) each(kind view.Partial, r span, customers Customers, yield func(
 		eachCell(s.spend, r, yield)
 	case view.CustomerSets:
 		eachCell(s.sets, r, yield)
+	case view.SegmentWindows:
+		eachCell(s.segments, r, yield)
+	case view.CustomerSketches:
+		eachCell(s.sketches, r, yield)
 	case view.SessionFragments:
 		eachOf(s.sessions.byCustomer, customers, func(customer int64, fs []fragment) bool {
 			for i := range fs {

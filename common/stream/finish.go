@@ -10,13 +10,13 @@ import (
 )
 
 // Finish merges cuts and finishes them into the view's rows, in order, cut down
-// to the query. The cuts are taken for the same query.
+// to the query. The cuts are taken for the same query, of exact states, bounded
+// ones or both.
 func Finish(p view.Params, q view.Query, cuts ...*Cut) []view.Row {
-	s := NewState(p, view.EveryLine) // the merged partials; rules were applied when lines came in
-	kind := q.View.Partial()
+	s := NewState(p, view.EveryLine) // the merged partials; rules and policy were applied when lines came in
 	for _, c := range cuts {
 		for _, r := range c.rows {
-			s.MergeRow(kind, r)
+			s.MergeRow(c.kind, r)
 		}
 		for _, r := range c.profiles {
 			s.MergeRow(view.Profiles, r)
@@ -118,26 +118,19 @@ func (s *State) topProducts(k int) []view.Row {
 	return rows
 }
 
+// revenueBySegment joins the lines of customers with profiles, and adds those
+// whose segment was known when they were processed.
 func (s *State) revenueBySegment() []view.Row {
-	var rows []view.Row
 	for w, cells := range s.customers.windows {
-		bySegment := map[string]values{}
 		for customer, c := range cells {
-			segment := s.profiles.segment(customer, w)
-			sum := bySegment[segment]
-			sum[0] += c.values[0]
-			sum[1] += c.values[1]
-			bySegment[segment] = sum
-		}
-		for segment, sum := range bySegment {
-			rows = append(rows, view.Row{Text: segment, Num: [view.MaxNums]int64{w, sum[0], sum[1]}})
+			s.segments.add(w, s.profiles.segment(customer, w), c.values)
 		}
 	}
-	return rows
+	return slices.Collect(s.Rows(view.SegmentWindows))
 }
 
 // segment is the customer's segment as of an instant.
-func (p *profiles) segment(customer, instant int64) string {
+func (p *Profiles) segment(customer, instant int64) string {
 	if customer == 0 {
 		return "guest"
 	}
@@ -149,18 +142,46 @@ func (p *profiles) segment(customer, instant int64) string {
 	return cs[i-1].segment
 }
 
+// distinctCustomers counts the customers of sets. Where there is a sketch too,
+// the set goes into it and the number is an estimate.
 func (s *State) distinctCustomers() []view.Row {
 	var rows []view.Row
 	for w, cells := range s.sets.windows {
+		sketched := s.sketched(w)
 		byCountry := map[string]int64{}
 		for k := range cells {
-			byCountry[k.country]++
+			if sketched[k.country] {
+				observe(s.sketches, w, k.country, k.customer)
+			} else {
+				byCountry[k.country]++
+			}
 		}
 		for country, n := range byCountry {
 			rows = append(rows, view.Row{Text: country, Num: [view.MaxNums]int64{w, n}})
 		}
 	}
+	for w, cells := range s.sketches.windows {
+		byCountry := map[string]*ranks{}
+		for k, c := range cells {
+			if byCountry[k.country] == nil {
+				byCountry[k.country] = &ranks{}
+			}
+			byCountry[k.country].add(c.values)
+		}
+		for country, r := range byCountry {
+			rows = append(rows, view.Row{Text: country, Num: [view.MaxNums]int64{w, r.estimate()}})
+		}
+	}
 	return rows
+}
+
+// sketched are the countries that have a sketch in a window.
+func (s *State) sketched(window int64) map[string]bool {
+	countries := map[string]bool{}
+	for k := range s.sketches.windows[window] {
+		countries[k.country] = true
+	}
+	return countries
 }
 
 func (s *State) spendAlerts(threshold int64) []view.Row {

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"iter"
+	"math"
 	"slices"
 
 	"archbench/common/event"
@@ -22,7 +23,13 @@ type State struct {
 	spend     *table[int64]    // gross
 	sets      *table[resident] // nothing: the keys are the set
 	sessions  sessions
-	profiles  profiles
+	profiles  *Profiles
+
+	// Under policy bounded these take the place of customers and sets.
+	bounded  bool
+	segments *table[string] // lines, net
+	sketches *table[block]  // registers
+	horizon  int64          // what closed below it has been let go of
 
 	latest, earliest int64 // event times seen, of lines that count
 	any              bool
@@ -30,6 +37,24 @@ type State struct {
 
 // sizes are the window sizes in ms.
 type sizes struct{ tumbling, hopSlide, hopSize, top, segment, distinct, alert int64 }
+
+// of is the size of a window of a partial that has windows.
+func (s sizes) of(kind view.Partial) int64 {
+	switch kind {
+	case view.CountryWindows:
+		return s.tumbling
+	case view.CountryPanes:
+		return s.hopSlide
+	case view.ProductWindows:
+		return s.top
+	case view.CustomerWindows, view.SegmentWindows:
+		return s.segment
+	case view.CustomerSets, view.CustomerSketches:
+		return s.distinct
+	default:
+		return s.alert
+	}
+}
 
 // resident is a customer seen in a country.
 type resident struct {
@@ -42,15 +67,27 @@ type code struct {
 	counts bool
 }
 
-// NewState returns an empty state.
-func NewState(p view.Params, r view.Rules) *State {
+// NewState returns an empty state under the exact definitions.
+func NewState(p view.Params, r view.Rules) *State { return newState(p, r, NewProfiles()) }
+
+// NewBoundedState returns an empty state under policy bounded: a line counts
+// towards the segment that these profiles give its customer when it is added, and
+// customers are counted by sketches. Several states may share the profiles.
+func NewBoundedState(p view.Params, r view.Rules, known *Profiles) *State {
+	s := newState(p, r, known)
+	s.bounded = true
+	return s
+}
+
+func newState(p view.Params, r view.Rules, known *Profiles) *State {
 	return &State{
 		sizes: sizesOf(p),
 		logic: r.Logic(), codes: map[string]code{},
 		countries: newTable[string](), panes: newTable[string](), products: newTable[string](),
 		customers: newTable[int64](), spend: newTable[int64](), sets: newTable[resident](),
 		sessions: sessions{gap: p.SessionGap.Milliseconds(), byCustomer: map[int64][]fragment{}},
-		profiles: profiles{byCustomer: map[int64][]change{}},
+		profiles: known,
+		segments: newTable[string](), sketches: newTable[block](), horizon: math.MinInt64,
 	}
 }
 
@@ -63,11 +100,12 @@ func sizesOf(p view.Params) sizes {
 func (s *State) Track() {
 	s.countries.track, s.panes.track, s.products.track = true, true, true
 	s.customers.track, s.spend.track, s.sets.track = true, true, true
+	s.segments.track, s.sketches.track = true, true
 	s.sessions.track, s.profiles.track = true, true
 }
 
-// AddLine adds a usable line that is the first of its id. Lines that the rules
-// exclude change nothing.
+// AddLine adds a usable line that is the first of its id and, under policy
+// bounded, not late. Lines that the rules exclude change nothing.
 func (s *State) AddLine(l *event.OrderLine) {
 	code, counts := s.code(l.StockCode)
 	if !counts {
@@ -85,7 +123,7 @@ func (s *State) AddLine(l *event.OrderLine) {
 	net := gross + cancelled
 	s.countries.add(view.WindowStart(at, s.sizes.tumbling), l.Country, values{1, l.Quantity, gross, cancelled})
 	s.panes.add(view.WindowStart(at, s.sizes.hopSlide), l.Country, values{1, gross, net})
-	s.customers.add(view.WindowStart(at, s.sizes.segment), l.CustomerID, values{1, net})
+	s.addToSegment(view.WindowStart(at, s.sizes.segment), l.CustomerID, net)
 	if l.Kind == event.Sale {
 		s.products.add(view.WindowStart(at, s.sizes.top), code, values{l.Quantity, gross})
 	}
@@ -93,15 +131,31 @@ func (s *State) AddLine(l *event.OrderLine) {
 		return
 	}
 	s.sessions.add(l.CustomerID, fragment{start: at, end: at, lines: 1, net: net})
-	s.sets.add(view.WindowStart(at, s.sizes.distinct), resident{l.Country, l.CustomerID}, values{})
+	s.addToSet(view.WindowStart(at, s.sizes.distinct), l.Country, l.CustomerID)
 	if l.Kind == event.Sale {
 		s.spend.add(view.WindowStart(at, s.sizes.alert), l.CustomerID, values{gross})
 	}
 }
 
+func (s *State) addToSegment(window, customer, net int64) {
+	if s.bounded {
+		s.segments.add(window, s.profiles.segment(customer, window), values{1, net})
+		return
+	}
+	s.customers.add(window, customer, values{1, net})
+}
+
+func (s *State) addToSet(window int64, country string, customer int64) {
+	if s.bounded {
+		observe(s.sketches, window, country, customer)
+		return
+	}
+	s.sets.add(window, resident{country, customer}, values{})
+}
+
 // AddProfile adds a usable profile change, found at this offset of its partition.
 func (s *State) AddProfile(c *event.ProfileChange, offset int64) {
-	s.profiles.add(c.CustomerID, change{validFrom: c.ValidFromMS, offset: offset, segment: c.Segment})
+	s.profiles.Add(c, offset)
 }
 
 // MergeRow adds one row of a partial that a store or the other kernel holds.
@@ -128,6 +182,11 @@ func (s *State) MergeRow(kind view.Partial, r view.Row) {
 		s.sessions.add(n[0], fragment{start: n[1], end: n[2], lines: n[3], net: n[4]})
 	case view.Profiles:
 		s.profiles.add(n[0], change{validFrom: n[1], offset: n[2], segment: r.Text})
+	case view.SegmentWindows:
+		s.saw(n[0])
+		s.segments.add(n[0], r.Text, values{n[1], n[2]})
+	case view.CustomerSketches:
+		mergeBlock(s.sketches, n[0], block{r.Text, n[1]}, values{n[2], n[3], n[4], n[5]})
 	}
 }
 
@@ -136,9 +195,14 @@ func (s *State) Rows(kind view.Partial) iter.Seq[view.Row] {
 	return func(yield func(view.Row) bool) { s.each(kind, everything, nil, yield) }
 }
 
-// Len is the number of rows of all partials.
+// Len is the number of rows of all partials; under policy bounded without the
+// profiles, which states may share.
 func (s *State) Len() int {
-	return s.countries.len + s.panes.len + s.products.len + s.customers.len + s.spend.len + s.sets.len + s.sessions.len + s.profiles.len
+	n := s.countries.len + s.panes.len + s.products.len + s.customers.len + s.spend.len + s.sets.len + s.sessions.len + s.segments.len + s.sketches.len
+	if !s.bounded {
+		n += s.profiles.len
+	}
+	return n
 }
 
 // TakeChanges reports the rows that changed since the last call, with their
@@ -151,13 +215,22 @@ func (s *State) TakeChanges(put, del func(view.Partial, view.Row)) {
 	takeCells(s.customers, view.CustomerWindows, put)
 	takeCells(s.spend, view.SpendWindows, put)
 	takeCells(s.sets, view.CustomerSets, put)
+	takeCells(s.segments, view.SegmentWindows, put)
+	takeCells(s.sketches, view.CustomerSketches, put)
 	s.sessions.takeChanges(put, del)
-	s.profiles.takeChanges(put)
+	s.profiles.takeChanges(put, del)
 }
 
 // Bounds are the least and greatest event or window times among the lines, ms;
 // ok is false for a state without lines.
 func (s *State) Bounds() (earliest, latest int64, ok bool) { return s.earliest, s.latest, s.any }
+
+// RestoreBounds widens the bounds to what a store knows of rows that are not put
+// back into memory.
+func (s *State) RestoreBounds(earliest, latest int64) {
+	s.saw(earliest)
+	s.saw(latest)
+}
 
 func (s *State) saw(at int64) {
 	if !s.any {

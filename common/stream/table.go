@@ -30,7 +30,19 @@ type changedCell[K comparable] struct {
 
 func newTable[K comparable]() *table[K] { return &table[K]{windows: map[int64]map[K]*cell{}} }
 
+// add sums values into a row.
 func (t *table[K]) add(window int64, key K, v values) {
+	c, isNew := t.cell(window, key)
+	if isNew || v != (values{}) {
+		t.note(window, key, c)
+	}
+	for i := range v {
+		c.values[i] += v[i]
+	}
+}
+
+// cell is a row, made on first use.
+func (t *table[K]) cell(window int64, key K) (c *cell, isNew bool) {
 	cells := t.last
 	if cells == nil || t.lastStart != window {
 		cells = t.windows[window]
@@ -40,20 +52,32 @@ func (t *table[K]) add(window int64, key K, v values) {
 		}
 		t.last, t.lastStart = cells, window
 	}
-	c := cells[key]
-	isNew := c == nil
-	if isNew {
-		c = &cell{}
-		cells[key] = c
-		t.len++
+	if c = cells[key]; c != nil {
+		return c, false
 	}
-	if t.track && !c.changed && (isNew || v != values{}) {
+	c = &cell{}
+	cells[key] = c
+	t.len++
+	return c, true
+}
+
+// note remembers that a row changes, for takeCells.
+func (t *table[K]) note(window int64, key K, c *cell) {
+	if t.track && !c.changed {
 		c.changed = true
 		t.changed = append(t.changed, changedCell[K]{window, key, c})
 	}
-	for i := range v {
-		c.values[i] += v[i]
+}
+
+// forget lets go of the windows of this size that end at or before the horizon.
+func (t *table[K]) forget(horizon, size int64) {
+	for w, cells := range t.windows {
+		if w+size <= horizon {
+			t.len -= len(cells)
+			delete(t.windows, w)
+		}
 	}
+	t.last = nil // it may be one of them
 }
 
 func takeCells[K comparable](t *table[K], kind view.Partial, put func(view.Partial, view.Row)) {
@@ -75,6 +99,8 @@ func rowOf[K comparable](window int64, key K, v values) view.Row {
 		return view.Row{Text: k.country, Num: [view.MaxNums]int64{window, k.customer}}
 	case int64:
 		return view.Row{Num: [view.MaxNums]int64{window, k, v[0], v[1]}}
+	case block:
+		return view.Row{Text: k.country, Num: [view.MaxNums]int64{window, k.number, v[0], v[1], v[2], v[3]}}
 	}
-	return view.Row{} // not reached: a table has one of these three keys
+	return view.Row{} // not reached: a table has one of these four keys
 }

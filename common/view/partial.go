@@ -28,9 +28,25 @@ const (
 	Profiles Partial = "profiles"
 )
 
-// Partials lists all of them.
+// The partials that take the place of CustomerWindows and CustomerSets where
+// state is to stay finite (policy bounded). The stream kernel alone makes them.
+const (
+	// SegmentWindows (Q5): lines, net per (window, segment) add up; the segment is
+	// the one that was known when each line was processed.
+	SegmentWindows Partial = "segment_windows"
+	// CustomerSketches (Q6): registers of a HyperLogLog sketch per (window,
+	// country), 32 in a row, one in each byte of four integers; the greater wins.
+	CustomerSketches Partial = "customer_sketches"
+)
+
+// Partials lists those of the exact definitions.
 func Partials() []Partial {
 	return []Partial{CountryWindows, CountryPanes, SessionFragments, ProductWindows, CustomerWindows, CustomerSets, SpendWindows, Profiles}
+}
+
+// BoundedPartials lists those of policy bounded.
+func BoundedPartials() []Partial {
+	return []Partial{CountryWindows, CountryPanes, SessionFragments, ProductWindows, SegmentWindows, CustomerSketches, SpendWindows, Profiles}
 }
 
 // Schema returns the shape of the partial's rows.
@@ -56,8 +72,25 @@ func (p Partial) Schema() Schema {
 	case Profiles:
 		s.Columns = columns("customer_id", "valid_from_ms", "offset", "segment")
 		s.Window = 1
+	case SegmentWindows:
+		s.Columns = columns("window_start", "segment", "lines", "net_milli")
+	case CustomerSketches:
+		s.Columns = columns("window_start", "country", "block", "registers_0", "registers_8", "registers_16", "registers_24")
+		s.Keys = 3
 	}
 	return s
+}
+
+// BoundedPartial names the partial that the view is finished from under policy bounded.
+func (n Name) BoundedPartial() Partial {
+	switch n {
+	case RevenueBySegment:
+		return SegmentWindows
+	case DistinctCustomers:
+		return CustomerSketches
+	default:
+		return n.Partial()
+	}
 }
 
 // Partial names the partial that the view is finished from (Q5 needs Profiles as well).

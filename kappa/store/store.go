@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -20,6 +21,12 @@ type Position struct {
 	Unusable    int64 `json:"unusable"`
 	Duplicate   int64 `json:"duplicate"`
 	Conflicting int64 `json:"conflicting"`
+	Late        int64 `json:"late"`
+
+	// Under policy bounded, ms: the watermark, and the least event time of the lines
+	// that count, without which those that were let go of in memory would be forgotten.
+	Watermark int64 `json:"watermark,omitempty"`
+	Earliest  int64 `json:"earliest,omitempty"`
 }
 
 // Generation is one instance of the state, under one version of the rules.
@@ -36,16 +43,36 @@ type Roles struct {
 }
 
 // Store is the state of one data directory.
-type Store struct{ db *pebble.DB }
+type Store struct {
+	db *pebble.DB
+
+	using  sync.RWMutex // held for reading while the database is used
+	closed bool
+}
+
+// ErrClosed means that the store was closed before.
+var ErrClosed = errors.New("the state store is closed")
+
+// use keeps the store open until done is called.
+func (s *Store) use() (done func(), err error) {
+	s.using.RLock()
+	if s.closed {
+		s.using.RUnlock()
+		return nil, ErrClosed
+	}
+	return s.using.RUnlock, nil
+}
 
 // Keys: 'r' holds the roles. A generation's keys are 'g', its number, the
-// partition (both big-endian), then the kind of entry.
+// partition (both big-endian), then the kind of entry. Rows follow in the order of
+// their windows, ids by epochs.
 const (
 	rolesKey   = "r"
 	kindPos    = 'p'
 	kindID     = 'i'
 	kindRow    = 'w'
 	prefixSize = 1 + 4 + 2
+	idSize     = prefixSize + 1 + 8 + 16
 )
 
 // Open opens the store in a directory, which it makes if need be. compacted is
@@ -60,7 +87,7 @@ func Open(dir string, compacted func(took time.Duration)) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the state store %s: %w (if it is damaged, remove the data directory to build the state anew from the log)", dir, err)
 	}
-	return &Store{db}, nil
+	return &Store{db: db}, nil
 }
 
 // quiet drops what Pebble says of its own work; errors come back from the calls.
@@ -74,8 +101,14 @@ func (quiet) Fatalf(format string, args ...any) {
 	panic("state store: " + fmt.Sprintf(format, args...))
 }
 
-// Close closes the store. Batches that were not committed are lost.
-func (s *Store) Close() error { return s.db.Close() }
+// Close waits for those who use the store and closes it. Batches that were not
+// committed are lost.
+func (s *Store) Close() error {
+	s.using.Lock()
+	defer s.using.Unlock()
+	s.closed = true
+	return s.db.Close()
+}
 
 // Roles reads the roles; ok is false in a new store.
 func (s *Store) Roles() (r Roles, ok bool, err error) {
@@ -95,16 +128,22 @@ func (s *Store) Roles() (r Roles, ok bool, err error) {
 
 // Batch is changes that are committed together.
 type Batch struct {
+	s   *Store
 	b   *pebble.Batch
 	key []byte
 	val []byte
 }
 
 // NewBatch returns an empty batch; Commit or Close ends it.
-func (s *Store) NewBatch() *Batch { return &Batch{b: s.db.NewBatch()} }
+func (s *Store) NewBatch() *Batch { return &Batch{s: s, b: s.db.NewBatch()} }
 
 // Commit makes the batch durable, all of it or nothing.
 func (b *Batch) Commit() error {
+	done, err := b.s.use()
+	if err != nil {
+		return err
+	}
+	defer done()
 	if err := b.b.Commit(pebble.Sync); err != nil {
 		return fmt.Errorf("commit to the state store: %w", err)
 	}
@@ -150,11 +189,23 @@ func (b *Batch) DeleteRow(generation uint32, partition int, kind view.Partial, r
 
 // PutID writes a claimed id.
 func (b *Batch) PutID(generation uint32, partition int, id stream.ID) error {
-	b.key = append(prefix(b.key[:0], generation, partition), kindID)
+	b.key = epochKey(b.key[:0], generation, partition, id.Epoch)
 	b.key = binary.BigEndian.AppendUint64(b.key, id.Hash.Hi)
 	b.key = binary.BigEndian.AppendUint64(b.key, id.Hash.Lo)
 	b.val = binary.BigEndian.AppendUint64(b.val[:0], id.Content)
+	if id.Epoch > 0 {
+		b.val = binary.BigEndian.AppendUint64(b.val, uint64(id.Time))
+	}
 	return b.b.Set(b.key, b.val, nil)
+}
+
+// DropIDs removes the ids of all epochs below one.
+func (b *Batch) DropIDs(generation uint32, partition int, below uint64) error {
+	return b.b.DeleteRange(epochKey(nil, generation, partition, 0), epochKey(nil, generation, partition, below), nil)
+}
+
+func epochKey(dst []byte, generation uint32, partition int, epoch uint64) []byte {
+	return binary.BigEndian.AppendUint64(append(prefix(dst, generation, partition), kindID), epoch)
 }
 
 // DropGeneration removes everything of a generation.
@@ -171,7 +222,7 @@ func prefix(dst []byte, generation uint32, partition int) []byte {
 // partialCode is the byte that stands for a partial in keys. It is part of the
 // format: new partials go to the end.
 func partialCode(kind view.Partial) byte {
-	for i, k := range view.Partials() {
+	for i, k := range append(view.Partials(), view.SegmentWindows, view.CustomerSketches) {
 		if k == kind {
 			return byte(i)
 		}
@@ -179,16 +230,29 @@ func partialCode(kind view.Partial) byte {
 	return 0xff
 }
 
-// rowKey is the row's key columns; integers sort by value, text comes last.
+// windowKey begins the keys of a partial's rows whose window column has this
+// value. Integers sort by value.
+func windowKey(dst []byte, generation uint32, partition int, kind view.Partial, window int64) []byte {
+	return appendInteger(append(prefix(dst, generation, partition), kindRow, partialCode(kind)), window)
+}
+
+func appendInteger(dst []byte, n int64) []byte {
+	return binary.BigEndian.AppendUint64(dst, uint64(n)^1<<63)
+}
+
+// rowKey is the row's key columns: the window first, text last.
 func (b *Batch) rowKey(generation uint32, partition int, kind view.Partial, r view.Row) {
-	b.key = append(prefix(b.key[:0], generation, partition), kindRow, partialCode(kind))
 	schema, num, text := kind.Schema(), 0, false
+	window := schema.NumIndex(schema.Window)
+	b.key = windowKey(b.key[:0], generation, partition, kind, r.Num[window])
 	for _, c := range schema.Columns[:schema.Keys] {
 		if c.Text {
 			text = true
 			continue
 		}
-		b.key = binary.BigEndian.AppendUint64(b.key, uint64(r.Num[num])^1<<63)
+		if num != window {
+			b.key = appendInteger(b.key, r.Num[num])
+		}
 		num++
 	}
 	if text {
@@ -227,42 +291,6 @@ func readRow(value []byte, s view.Schema) (view.Row, error) {
 	}
 	r.Text = string(value)
 	return r, nil
-}
-
-// Load reads a partition's position, rows and ids.
-func (s *Store) Load(generation uint32, partition int, row func(view.Partial, view.Row), id func(stream.ID)) (pos Position, err error) {
-	low := prefix(nil, generation, partition)
-	high := prefix(nil, generation, partition+1)
-	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: low, UpperBound: high})
-	if err != nil {
-		return pos, fmt.Errorf("read the state store: %w", err)
-	}
-	defer func() { err = errors.Join(err, it.Close()) }()
-	partials := view.Partials()
-	for it.First(); it.Valid(); it.Next() {
-		key, value := it.Key()[prefixSize:], it.Value()
-		switch {
-		case key[0] == kindPos:
-			if err := json.Unmarshal(value, &pos); err != nil {
-				return pos, fmt.Errorf("a position in the state store is damaged: %w", err)
-			}
-		case key[0] == kindID && len(key) == 17 && len(value) == 8:
-			var i stream.ID
-			i.Hash.Hi, i.Hash.Lo = binary.BigEndian.Uint64(key[1:]), binary.BigEndian.Uint64(key[9:])
-			i.Content = binary.BigEndian.Uint64(value)
-			id(i)
-		case key[0] == kindRow && len(key) > 1 && int(key[1]) < len(partials):
-			kind := partials[key[1]]
-			r, err := readRow(value, kind.Schema())
-			if err != nil {
-				return pos, err
-			}
-			row(kind, r)
-		default:
-			return pos, fmt.Errorf("the state store holds an entry of an unknown kind %q: it was written by another version, use an empty data directory", key[0])
-		}
-	}
-	return pos, it.Error()
 }
 
 // Bytes is the store's size on disk.

@@ -21,7 +21,7 @@ import (
 
 const (
 	manifestName    = "manifest"
-	manifestVersion = 1
+	manifestVersion = 2
 	// fanIn is how many segments of one level are merged into one of the next, so
 	// their number grows with the logarithm of the history.
 	fanIn = 8
@@ -48,7 +48,17 @@ type Segment struct {
 	Orders    []coverage.Span `json:"orders"` // by partition
 	Customers []coverage.Span `json:"customers"`
 	Lines     int64           `json:"lines"`
-	Sums      [2]uint32       `json:"sums"` // CRC-32C of the two files
+	Unusable  int64           `json:"unusable"` // records that the spans cover and the files leave out
+	Sums      [2]uint32       `json:"sums"`     // CRC-32C of the two files
+}
+
+// from is where the segment's spans begin.
+func (g *Segment) from() coverage.Coverage {
+	c := coverage.Zero(len(g.Orders))
+	for p := range c.Orders {
+		c.Orders[p], c.Customers[p] = g.Orders[p].From, g.Customers[p].From
+	}
+	return c
 }
 
 // Manifest names the segments, in the order of their spans.
@@ -56,8 +66,13 @@ type Manifest struct {
 	Partitions int       `json:"partitions"`
 	Next       int       `json:"next"` // number of the next segment
 	Segments   []Segment `json:"segments"`
-	Unusable   int64     `json:"unusable"` // records that the spans cover and the files leave out
+	// Repeated are segments beyond the offsets of their time: see EndAt. Their
+	// spans are not among the others', and their lines and changes count beside them.
+	Repeated []Segment `json:"repeated,omitempty"`
 }
+
+// all are all segments.
+func (m *Manifest) all() []Segment { return slices.Concat(m.Segments, m.Repeated) }
 
 // Master is an open master dataset.
 type Master struct {
@@ -104,10 +119,18 @@ func (s *Master) Coverage() coverage.Coverage {
 }
 
 // Unusable counts the records that the spans cover and the files leave out.
-func (s *Master) Unusable() int64 { return s.m.Unusable }
+func (s *Master) Unusable() (n int64) {
+	for _, g := range s.m.Segments {
+		n += g.Unusable
+	}
+	return n
+}
 
 // Segments is the number of segments.
 func (s *Master) Segments() int { return len(s.m.Segments) }
+
+// Repeated is the number of segments that EndAt set aside, ever.
+func (s *Master) Repeated() int { return len(s.m.Repeated) }
 
 func (s *Master) checkSpans() error {
 	for p := range s.m.Partitions {
@@ -129,7 +152,7 @@ func (s *Master) checkSpans() error {
 }
 
 func (s *Master) checkFiles() error {
-	for _, g := range s.m.Segments {
+	for _, g := range s.m.all() {
 		for i, path := range s.files(g.Name) {
 			if err := durable.CheckFile(path, g.Sums[i], "remove the data directory to build the state anew from the log"); err != nil {
 				return err
@@ -146,7 +169,7 @@ func (s *Master) removeStrays() error {
 		return err
 	}
 	for _, path := range found {
-		named := slices.ContainsFunc(s.m.Segments, func(g Segment) bool { return slices.Contains(s.files(g.Name), path) })
+		named := slices.ContainsFunc(s.m.all(), func(g Segment) bool { return slices.Contains(s.files(g.Name), path) })
 		if !named {
 			if err := os.Remove(path); err != nil {
 				return fmt.Errorf("remove a segment that a crash left: %w", err)
@@ -223,9 +246,9 @@ func (s *Master) copy(ctx context.Context, g *Segment, lines, changes string) er
 // its spans cover.
 func (s *Master) Commit(g Segment, unusable int64) error {
 	next := s.m
+	g.Unusable = unusable
 	next.Segments = append(slices.Clone(s.m.Segments), g)
 	next.Next++
-	next.Unusable += unusable
 	return s.save(next)
 }
 
@@ -267,7 +290,7 @@ func (s *Master) merge(ctx context.Context, old []Segment, between func() error)
 	g := Segment{Name: fmt.Sprintf("segment-%06d", s.m.Next), Level: last.Level + 1}
 	var lines, changes []string
 	for _, o := range old {
-		g.Lines += o.Lines
+		g.Lines, g.Unusable = g.Lines+o.Lines, g.Unusable+o.Unusable
 		lines, changes = append(lines, s.files(o.Name)[0]), append(changes, s.files(o.Name)[1])
 	}
 	for p := range s.m.Partitions {
@@ -296,13 +319,38 @@ func (s *Master) merge(ctx context.Context, old []Segment, between func() error)
 	return nil
 }
 
+// EndAt makes the spans end at offsets that are kept apart from the manifest, where
+// a crash came between the two commits. Offsets behind the last segment: its records
+// will be read again, and count again, so it is set aside with all that it holds.
+// Offsets beyond it: an empty segment stands for the records, which are lost.
+func (s *Master) EndAt(ctx context.Context, at coverage.Coverage) error {
+	end := s.Coverage()
+	switch {
+	case end.Equal(at):
+		return nil
+	case at.AtLeast(end):
+		g, err := s.Write(ctx, at, nil, nil)
+		if err != nil {
+			return err
+		}
+		return s.Commit(g, 0)
+	}
+	n := len(s.m.Segments) - 1
+	if n < 0 || !s.m.Segments[n].from().Equal(at) {
+		return &durable.Damaged{Path: filepath.Join(s.dir, manifestName), Reason: fmt.Sprintf("has no segment that begins at the saved offsets %s: remove the data directory to build the state anew from the log", at)}
+	}
+	next := s.m
+	next.Segments, next.Repeated = slices.Clone(s.m.Segments[:n]), append(slices.Clone(s.m.Repeated), s.m.Segments[n])
+	return s.save(next)
+}
+
 // Lines is the relation of all lines, duplicates included; Changes that of all
 // profile changes. Without a segment they are empty relations.
-func (s *Master) Lines() string   { return s.relation(0, batch.LineColumns) }
-func (s *Master) Changes() string { return s.relation(1, batch.ChangeColumns) }
+func (s *Master) Lines() string   { return s.relation(s.m.all(), 0, batch.LineColumns) }
+func (s *Master) Changes() string { return s.relation(s.m.all(), 1, batch.ChangeColumns) }
 
-func (s *Master) relation(file int, columns string) string {
-	if len(s.m.Segments) == 0 {
+func (s *Master) relation(segments []Segment, file int, columns string) string {
+	if len(segments) == 0 {
 		var casts []string
 		for _, c := range strings.Split(columns, ", ") {
 			name, kind, _ := strings.Cut(c, " ")
@@ -311,7 +359,7 @@ func (s *Master) relation(file int, columns string) string {
 		return "(SELECT " + strings.Join(casts, ", ") + " WHERE false)"
 	}
 	var paths []string
-	for _, g := range s.m.Segments {
+	for _, g := range segments {
 		paths = append(paths, s.files(g.Name)[file])
 	}
 	return readParquet(paths)
@@ -325,35 +373,46 @@ func readParquet(paths []string) string {
 	return "read_parquet([" + strings.Join(quoted, ", ") + "])"
 }
 
-// Replay calls f for every line and g for every change, in offset order within
-// each partition.
-func (s *Master) Replay(ctx context.Context, f func(*Line), g func(*Change)) error {
-	lines, err := s.db.QueryContext(ctx, fmt.Sprintf(`SELECT partition, "offset", event_id, kind, customer_id, country, stock_code, quantity, unit_price_milli, event_time_ms FROM %s ORDER BY partition, "offset"`, s.Lines()))
+// Replay calls f for every change and then g for every line of the spans, each in offset order
+// within its partition: lines find the profiles that were there.
+func (s *Master) Replay(ctx context.Context, f func(*Change), g func(*Line)) error {
+	return errors.Join(s.replayChanges(ctx, f), s.replayLines(ctx, g))
+}
+
+func (s *Master) replayChanges(ctx context.Context, f func(*Change)) error {
+	rows, err := s.db.QueryContext(ctx, fmt.Sprintf(`SELECT partition, "offset", customer_id, segment, valid_from_ms FROM %s ORDER BY partition, "offset"`, s.relation(s.m.Segments, 1, batch.ChangeColumns)))
 	if err != nil {
 		return fmt.Errorf("read the master dataset: %w", err)
 	}
-	defer lines.Close()
-	var l Line
-	for lines.Next() {
-		if err := lines.Scan(&l.Partition, &l.Offset, &l.EventID, &l.Kind, &l.CustomerID, &l.Country, &l.StockCode, &l.Quantity, &l.UnitPriceMilli, &l.EventTimeMS); err != nil {
-			return fmt.Errorf("read the master dataset: %w", err)
-		}
-		f(&l)
-	}
-	if err := lines.Err(); err != nil {
-		return fmt.Errorf("read the master dataset: %w", err)
-	}
-	changes, err := s.db.QueryContext(ctx, fmt.Sprintf(`SELECT partition, "offset", customer_id, segment, valid_from_ms FROM %s ORDER BY partition, "offset"`, s.Changes()))
-	if err != nil {
-		return fmt.Errorf("read the master dataset: %w", err)
-	}
-	defer changes.Close()
+	defer rows.Close()
 	var c Change
-	for changes.Next() {
-		if err := changes.Scan(&c.Partition, &c.Offset, &c.CustomerID, &c.Segment, &c.ValidFromMS); err != nil {
+	for rows.Next() {
+		if err := rows.Scan(&c.Partition, &c.Offset, &c.CustomerID, &c.Segment, &c.ValidFromMS); err != nil {
 			return fmt.Errorf("read the master dataset: %w", err)
 		}
-		g(&c)
+		f(&c)
 	}
-	return changes.Err()
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("read the master dataset: %w", err)
+	}
+	return nil
+}
+
+func (s *Master) replayLines(ctx context.Context, g func(*Line)) error {
+	rows, err := s.db.QueryContext(ctx, fmt.Sprintf(`SELECT partition, "offset", event_id, kind, customer_id, country, stock_code, quantity, unit_price_milli, event_time_ms FROM %s ORDER BY partition, "offset"`, s.relation(s.m.Segments, 0, batch.LineColumns)))
+	if err != nil {
+		return fmt.Errorf("read the master dataset: %w", err)
+	}
+	defer rows.Close()
+	var l Line
+	for rows.Next() {
+		if err := rows.Scan(&l.Partition, &l.Offset, &l.EventID, &l.Kind, &l.CustomerID, &l.Country, &l.StockCode, &l.Quantity, &l.UnitPriceMilli, &l.EventTimeMS); err != nil {
+			return fmt.Errorf("read the master dataset: %w", err)
+		}
+		g(&l)
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("read the master dataset: %w", err)
+	}
+	return nil
 }

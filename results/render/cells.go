@@ -178,10 +178,11 @@ func (c *cell) headline() figure {
 }
 
 // wrong counts what must be nothing, over all trials, valid or not: a wrong
-// answer is wrong however late the generator was.
+// answer is wrong however late the generator was. Under policy bounded it is wrong
+// by the policy's own definitions.
 func (c *cell) wrong() (reads, readsWrong, rows, rowsWrong int64, judged bool) {
 	for _, m := range c.trials {
-		d := m.Divergence
+		d := m.MustBeNone()
 		if d == nil {
 			continue
 		}

@@ -61,6 +61,8 @@ func perSecond(rate float64) string { return count(int64(rate+0.5)) + "/s" }
 // seconds writes a time that was long.
 func seconds(s float64) string { return fmt.Sprintf("%.1f s", s) }
 
+func percent(share float64) string { return fmt.Sprintf("%.2f %%", 100*share) }
+
 // bytes writes a size in the largest binary unit that leaves it over one.
 func bytes(n int64) string {
 	switch {

@@ -152,7 +152,16 @@ func (w *report) correctInShort() string {
 	case readsWrong+rowsWrong > 0:
 		return fmt.Sprintf("**Answers were wrong**: %s of %s reads and %s of %s rows at the end. See [Correctness](#correctness).", count(readsWrong), count(reads), count(rowsWrong), count(rows))
 	}
-	return fmt.Sprintf("No answer was wrong: 0 of %s reads and 0 of %s rows at the end, each compared exactly.", count(reads), count(rows))
+	sentence := fmt.Sprintf("No answer was wrong: 0 of %s reads and 0 of %s rows at the end, each compared exactly.", count(reads), count(rows))
+	if w.bounded() {
+		sentence += " Under policy bounded, that is by the policy's own definitions; how far such answers lie from the exact ones stands under [Correctness](#correctness)."
+	}
+	return sentence
+}
+
+// bounded reports whether anything was judged by policy bounded.
+func (w *report) bounded() bool {
+	return slices.ContainsFunc(w.r.Measurements, func(m results.Measurement) bool { return m.PolicyDivergence != nil })
 }
 
 // setting is what was run, and on what.

@@ -246,3 +246,25 @@ func TestColumnsSurviveAnyName(t *testing.T) {
 		}
 	}
 }
+
+// Under policy bounded what is off by design and what is wrong are told apart.
+func TestReportOfPolicyBounded(t *testing.T) {
+	bounded := func(wrong int64) *results.Result {
+		return result(measurement("steady", "kappa", 1, func(m *results.Measurement) {
+			m.Policy = "bounded"
+			m.Divergence.ReadsWrong, m.Divergence.RowsWrong, m.Divergence.Final.RowsWrong = 31, 77, 123
+			m.Divergence.Views = map[view.Name]view.Difference{view.RevenueByCountry: {Checked: 900, Wrong: 77}}
+			m.PolicyDivergence = &results.Divergence{Reads: 215, RowsChecked: 800, RowsWrong: wrong, ReadsWrong: wrong, Final: &results.FinalRows{RowsChecked: 4_000}}
+			m.DistinctError = &results.DistinctError{P50: 0.0021, P99: 0.0163, Max: 0.0249}
+		}))
+	}
+	report := render.Report(bounded(0))
+	want(t, section(t, report, "The figures in short"), "No answer was wrong: 0 of 215 reads and 0 of 4,000 rows at the end", "by the policy's own definitions")
+	correct := section(t, report, "Correctness")
+	want(t, line(t, correct, "| steady | kappa |", "| 300 |"), "| 31 |", "| 77 |", "| 123 |")
+	want(t, line(t, correct, "| steady | kappa |", "| 215 |"), "| 215 | 0 | 0 | 800 | 0 | 0 | 0 | £0.000 | 4,000 | 0 |")
+	want(t, line(t, correct, "| steady | kappa |", "%"), "| 0.21 % | 1.63 % | 2.49 % |")
+	want(t, line(t, correct, "revenue_by_country**"), "of 900 rows 77 differ")
+	want(t, render.Table(bounded(0)), "0 of 215", "0 of 4,000", "under policy bounded: 31 of 300 reads differ from the exact answers, and 123 of 5,000 rows at the end")
+	want(t, section(t, render.Report(bounded(3)), "The figures in short"), "**Answers were wrong**: 3 of 215 reads")
+}

@@ -29,13 +29,30 @@ func (w *report) correctness() {
 	w.paragraph("## Correctness")
 	w.paragraph("Wrong and late are told apart. Every answer names the offsets of the log that it covers; a third, independent implementation computes the truth at exactly those offsets, and every " +
 		"row is compared exactly. An answer that lacks newer events is not wrong but late, which the next section measures. The last columns compare the seven views whole, after the traffic.")
-	w.divergence(func(m *results.Measurement) *results.Divergence { return m.Divergence })
-	w.wrongViews()
-	policy := func(m *results.Measurement) *results.Divergence { return m.PolicyDivergence }
-	if slices.ContainsFunc(w.cells, func(c *cell) bool { return policy(c.trials[0]) != nil }) {
-		w.paragraph("The same against the policy's own definitions, which say what may be dropped:")
-		w.divergence(policy)
+	exact := func(m *results.Measurement) *results.Divergence { return m.Divergence }
+	w.divergence(exact)
+	if w.bounded() {
+		w.paragraph("This is against the exact definitions. Under policy bounded late lines are dropped, ids are forgotten, and a line keeps the segment that was known when it was processed: " +
+			"there a difference is the policy's price and no fault. (`distinct_customers` is not in it, see below.)")
 	}
+	w.wrongViews(exact)
+	if !w.bounded() {
+		return
+	}
+	policy := func(m *results.Measurement) *results.Divergence { return m.PolicyDivergence }
+	w.paragraph("The same against the policy's own definitions, which say exactly what is dropped; here every difference is a wrong answer. `revenue_by_segment` is left out, because no " +
+		"definition knows when a profile arrived, and so is `distinct_customers`:")
+	w.divergence(policy)
+	w.wrongViews(policy)
+	w.paragraph("`distinct_customers` is an estimate under policy bounded. Its relative error against the number of customers among the same lines, over all rows of all answers " +
+		"(a row that is missing or extra counts as 100 %):")
+	w.table(columns("p50", "p99", "max"), w.each(func(m *results.Measurement) []string {
+		e := m.DistinctError
+		if e == nil {
+			return nil
+		}
+		return []string{percent(e.P50), percent(e.P99), percent(e.Max)}
+	}))
 }
 
 // divergence is a table of counts of wrong rows.
@@ -55,20 +72,21 @@ func (w *report) divergence(of func(*results.Measurement) *results.Divergence) {
 }
 
 // wrongViews names the views in which rows were wrong, with examples.
-func (w *report) wrongViews() {
+func (w *report) wrongViews(of func(*results.Measurement) *results.Divergence) {
 	said := false
 	for i := range w.r.Measurements {
 		m := &w.r.Measurements[i]
-		if m.Divergence == nil {
+		wrong := of(m)
+		if wrong == nil {
 			continue
 		}
-		for _, v := range slices.Sorted(maps.Keys(m.Divergence.Views)) {
-			if d := m.Divergence.Views[v]; d.Any() {
+		for _, v := range slices.Sorted(maps.Keys(wrong.Views)) {
+			if d := wrong.Views[v]; d.Any() {
 				w.line("- **%s, %s**: of %s rows %s differ, %s are missing, %s are extra, by up to %s", name(m), v, count(d.Checked), count(d.Wrong), count(d.Missing), count(d.Extra), pounds(d.MaxAbsMilli))
 				said = true
 			}
 		}
-		for _, e := range m.Divergence.Examples {
+		for _, e := range wrong.Examples {
 			w.line("- %s, for example: %s", name(m), e)
 			said = true
 		}

@@ -100,12 +100,15 @@ func (m *Maker) Line() Record {
 	return recordOf(&l)
 }
 
-// Duplicate sends a line again, sometimes with other content.
+// Duplicate sends a line again, sometimes with other content, which may be another time.
 func (m *Maker) Duplicate() Record {
 	l := pick(m.rng, m.lines)
 	l.EmittedUS++
 	if m.rng.IntN(4) == 0 {
 		l.Quantity, l.UnitPriceMilli = 7, 7777
+		if m.rng.IntN(2) == 0 {
+			l.EventTimeMS = m.clock
+		}
 	}
 	return recordOf(&l)
 }
@@ -194,7 +197,20 @@ func Place(records []Record, partitions int) []Placed {
 
 // History is the oracle's view of placed records.
 func History(placed []Placed, partitions int) *oracle.History {
-	h := oracle.NewHistory(partitions)
+	return fill(oracle.NewHistory(partitions), placed)
+}
+
+// BoundedHistory is the same with what policy bounded keeps.
+func BoundedHistory(placed []Placed, partitions int, lateness time.Duration) *oracle.History {
+	return fill(oracle.NewBoundedHistory(partitions, lateness), placed)
+}
+
+// HistoryWithoutIDs is the same where duplicates are not recognised.
+func HistoryWithoutIDs(placed []Placed, partitions int, lateness time.Duration) *oracle.History {
+	return fill(oracle.NewBoundedHistory(partitions, lateness).WithoutIDs(), placed)
+}
+
+func fill(h *oracle.History, placed []Placed) *oracle.History {
 	for _, r := range placed {
 		if r.Customers {
 			h.AddCustomer(r.Partition, r.Offset, r.Value)
@@ -203,6 +219,20 @@ func History(placed []Placed, partitions int) *oracle.History {
 		}
 	}
 	return h
+}
+
+// Lateness makes an allowed lateness: none, the usual one, or any up to beyond the
+// latest line that a Maker makes.
+func Lateness(rng *rand.Rand) time.Duration {
+	switch rng.IntN(5) {
+	case 0:
+		return 0
+	case 1:
+		return time.Duration(rng.Int64N(30*3_600_000)) * time.Millisecond
+	case 2:
+		return time.Duration(rng.Int64N(60_000)) * time.Millisecond
+	}
+	return 10 * time.Minute
 }
 
 // Params makes valid parameters, usual and unusual.
