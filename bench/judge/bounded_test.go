@@ -60,7 +60,7 @@ func TestRightAnswersUnderBounded(t *testing.T) {
 	}
 	v := c.verdict(entries...)
 	for _, name := range view.Names() {
-		c.j.Final(c.kept(end, nil, view.Query{View: name}), v)
+		c.j.Finals(v, c.kept(end, nil, view.Query{View: name}))
 	}
 	d, p := v.Divergence, v.PolicyDivergence
 	if p.Any() || p.RowsChecked == 0 || p.Final.RowsChecked == 0 || len(p.Views) != 5 || len(p.Examples) != 0 {

@@ -190,16 +190,27 @@ func compare(q view.Query, a architecture.Answer, want []view.Row) *opinion {
 		describe(q), a.Rules, a.Coverage, seam, diff.Wrong, diff.Missing, diff.Extra, diff.Checked, firstApart(schema, a.Rows, want))}
 }
 
-// Final judges one whole view after the traffic, when all was announced as
-// covered: an answer that covers less shows what it lacks as missing.
-func (j Judge) Final(a architecture.Answer, into *Verdict) {
-	f := &finding{view: a.View}
-	named, end := a.Coverage, j.History.End()
-	if end.AtLeast(named) {
-		a.Coverage = end
+// Finals judges whole views after the traffic, on all processors, when all was
+// announced as covered: an answer that covers less shows what it lacks as missing.
+func (j Judge) Finals(into *Verdict, answers ...architecture.Answer) {
+	findings := make([]finding, len(answers))
+	end := j.History.End()
+	var g errgroup.Group
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for n, a := range answers {
+		g.Go(func() error {
+			if end.AtLeast(a.Coverage) {
+				a.Coverage = end
+			}
+			findings[n].view = a.View
+			j.answer(view.Query{View: a.View}, a, &findings[n])
+			return nil
+		})
 	}
-	j.answer(view.Query{View: a.View}, a, f)
-	into.addFinal(f, named)
+	_ = g.Wait() // a judge does not fail
+	for n := range findings {
+		into.addFinal(&findings[n], answers[n].Coverage)
+	}
 }
 
 func (v *Verdict) addFinal(f *finding, named coverage.Coverage) {

@@ -244,13 +244,13 @@ func TestFinal(t *testing.T) {
 	verdict := c.j.NewVerdict()
 	d := verdict.Divergence
 	for _, v := range view.Names() {
-		c.j.Final(c.right(end, 2, view.Query{View: v}), verdict)
+		c.j.Finals(verdict, c.right(end, 2, view.Query{View: v}))
 	}
 	if d.Any() || d.Final.RowsChecked == 0 || len(d.Views) != len(view.Names()) || d.Reads != 0 {
 		t.Errorf("right views: %+v", d)
 	}
 	// Right at its own coverage, but that is not all: everything was announced as covered.
-	c.j.Final(c.right(behind, 2, view.Query{View: view.RevenueByCountry}), verdict)
+	c.j.Finals(verdict, c.right(behind, 2, view.Query{View: view.RevenueByCountry}))
 	if !d.Any() || d.Final.RowsWrong+d.Final.RowsMissing == 0 || len(d.Examples) != 1 || !strings.Contains(d.Examples[0], behind.String()) {
 		t.Errorf("a view that is behind: %+v", d)
 	}

@@ -8,12 +8,15 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"archbench/bench/gate"
 	"archbench/bench/host"
 	"archbench/bench/judge"
 	"archbench/bench/ledger"
 	"archbench/bench/readers"
 	"archbench/bench/stats"
+	"archbench/common/architecture"
 	"archbench/common/oracle"
 	"archbench/common/serving"
 	"archbench/common/view"
@@ -83,18 +86,35 @@ func (t *trial) judge(j judge.Judge) error {
 	if !t.seen.whole {
 		return nil // it did not come to the dump
 	}
-	for _, v := range view.Names() {
-		a, err := t.dumped(v)
-		if err != nil {
-			t.m.InvalidBecause = append(t.m.InvalidBecause, fmt.Sprintf("the dump of %s cannot be read: %v", v, err))
+	j.Finals(verdict, t.dumps()...)
+	return nil
+}
+
+// dumps reads the dumped views, on all processors. One that cannot be read or
+// does not have the rules that the scenario ends with makes the measurement invalid.
+func (t *trial) dumps() []architecture.Answer {
+	names := view.Names()
+	answers, failed := make([]architecture.Answer, len(names)), make([]error, len(names))
+	var g errgroup.Group
+	for n, v := range names {
+		g.Go(func() error {
+			answers[n], failed[n] = t.dumped(v)
+			return nil
+		})
+	}
+	_ = g.Wait() // failures are by view
+	var whole []architecture.Answer
+	for n, v := range names {
+		if failed[n] != nil {
+			t.m.InvalidBecause = append(t.m.InvalidBecause, fmt.Sprintf("the dump of %s cannot be read: %v", v, failed[n]))
 			continue
 		}
-		if want := t.finalRules(); a.Rules != want {
-			t.m.InvalidBecause = append(t.m.InvalidBecause, fmt.Sprintf("%s was dumped under rules %d, want %d", v, a.Rules, want))
+		if want := t.finalRules(); answers[n].Rules != want {
+			t.m.InvalidBecause = append(t.m.InvalidBecause, fmt.Sprintf("%s was dumped under rules %d, want %d", v, answers[n].Rules, want))
 		}
-		j.Final(a, verdict)
+		whole = append(whole, answers[n])
 	}
-	return nil
+	return whole
 }
 
 // finalRules are those that the scenario ends with.

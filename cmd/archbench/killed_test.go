@@ -64,9 +64,17 @@ func TestKilledDuringIngestOnKafka(t *testing.T) {
 			defer source.Close()
 			events := source.Events()
 			loader := load.New(log, topics, partitions, source, clock.From(time.Now()))
-			sent := make(chan error, 1)
+			before := events * 8 / 10 // the rest comes after the kills, however slow the machine is
+			killed, sent := make(chan struct{}), make(chan error, 1)
 			go func() {
-				_, err := loader.Live(t.Context(), time.Now(), rate, events)
+				_, err := loader.Live(t.Context(), time.Now(), rate, before)
+				select {
+				case <-killed:
+				case <-t.Context().Done():
+				}
+				if err == nil {
+					_, err = loader.Live(t.Context(), time.Now(), rate, events-before)
+				}
 				sent <- err
 			}()
 
@@ -74,7 +82,7 @@ func TestKilledDuringIngestOnKafka(t *testing.T) {
 				"--trigger", "200ms", "--batch-interval", "500ms", "--policy", string(c.policy), "--allowed-lateness", lateness.String()}
 			moments := make([]int64, kills)
 			for i := range moments {
-				moments[i] = rng.Int64N(events * 8 / 10)
+				moments[i] = rng.Int64N(before)
 			}
 			slices.Sort(moments)
 			for i, moment := range moments {
@@ -89,6 +97,7 @@ func TestKilledDuringIngestOnKafka(t *testing.T) {
 				}
 				t.Logf("seed %d: kill %d with %d of %d events covered, %d sent", seed, i+1, at, events, loader.Count())
 			}
+			close(killed)
 			s := start(t, program(t, nil, args...))
 			if err := <-sent; err != nil {
 				t.Fatal(err)
@@ -143,7 +152,7 @@ func holdAgainst(t *testing.T, address string, j judge.Judge) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		j.Final(a, verdict)
+		j.Finals(verdict, a)
 	}
 	d := verdict.Divergence
 	if j.Bounded {
