@@ -120,7 +120,7 @@ type Measurement struct {
 	AlertUS     *Percentiles `json:"alert_us,omitempty"`
 	Window      *Window      `json:"window,omitempty"`
 	Divergence  *Divergence  `json:"divergence,omitempty"`
-	// PolicyDivergence is against the policy's own definitions, where these are not the exact ones.
+	// PolicyDivergence is against the definitions of policy and guarantee, where these are not the exact ones.
 	PolicyDivergence *Divergence    `json:"policy_divergence,omitempty"`
 	DistinctError    *DistinctError `json:"distinct_error,omitempty"`
 
@@ -132,7 +132,7 @@ type Measurement struct {
 }
 
 // MustBeNone is the divergence in which any row is a wrong answer: that from the
-// policy's own definitions, where these are not the exact ones.
+// definitions of policy and guarantee, where these are not the exact ones.
 func (m *Measurement) MustBeNone() *Divergence {
 	if m.PolicyDivergence != nil {
 		return m.PolicyDivergence

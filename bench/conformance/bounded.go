@@ -14,8 +14,11 @@ import (
 
 // truth is what an answer must hold by the definitions that the subject keeps to.
 func (w *world) truth(h *oracle.History, x answered) ([]view.Row, error) {
-	if w.e.subject.bounded() {
+	switch {
+	case w.e.subject.bounded():
 		return h.BoundedAnswer(x.a.Coverage, x.a.Seam, x.a.Rules, w.params, x.q)
+	case w.e.lesser():
+		return h.BoundedAnswer(x.a.Coverage, &x.a.Coverage, x.a.Rules, w.params, x.q)
 	}
 	return h.Answer(x.a.Coverage, x.a.Rules, w.params, x.q)
 }

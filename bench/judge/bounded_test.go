@@ -162,3 +162,30 @@ func TestDistinctError(t *testing.T) {
 		}
 	}
 }
+
+// Under a lesser guarantee an answer is right if it counts every duplicate, by the
+// bounded rules or, of a subject that is always exact, by the exact ones.
+func TestAnswersThatCountDuplicates(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 6))
+	placed := oracletest.Place(oracletest.NewMaker(rng).Make(600), 2)
+	p := view.DefaultParams()
+	for _, bounded := range []bool{true, false} {
+		h := oracletest.HistoryWithoutIDs(placed, 2, time.Minute)
+		c := &court{t, judge.Judge{History: h, Params: p, Bounded: bounded, EveryLine: true}, rng}
+		end := h.End()
+		seam := &end
+		if bounded {
+			seam = nil
+		}
+		q := view.Query{View: view.RevenueByCountry}
+		own := c.kept(end, seam, q)
+		own.Seam = nil
+		v := c.verdict(entry(q, body(t, own)))
+		if v.PolicyDivergence.Any() || v.PolicyDivergence.Reads != 1 || !v.Divergence.Any() {
+			t.Errorf("bounded %v: %+v from its own definitions, %+v from the exact ones", bounded, v.PolicyDivergence, v.Divergence)
+		}
+		if v := c.verdict(entry(q, body(t, c.right(end, 1, q)))); !v.PolicyDivergence.Any() || v.Divergence.Any() {
+			t.Errorf("bounded %v, an exact answer: %+v from its own definitions, %+v from the exact ones", bounded, v.PolicyDivergence, v.Divergence)
+		}
+	}
+}

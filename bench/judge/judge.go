@@ -26,12 +26,29 @@ type Judge struct {
 	// Bounded says that answers are judged by policy bounded too; the history must
 	// have been made for it.
 	Bounded bool
+	// EveryLine says that they are judged as under a guarantee that recognises no
+	// duplicates, by policy bounded or, without it, by rules that are exact but for
+	// this; the history must have been made for policy bounded without ids.
+	EveryLine bool
+}
+
+// own reports whether the subject's own definitions are not the exact ones.
+func (j Judge) own() bool { return j.Bounded || j.EveryLine }
+
+// owned are the rows that an answer must have by its subject's own definitions.
+func (j Judge) owned(q view.Query, a architecture.Answer) ([]view.Row, error) {
+	seam := a.Seam
+	if !j.Bounded {
+		seam = &a.Coverage // all of it by the exact rules
+	}
+	return j.History.BoundedAnswer(a.Coverage, seam, a.Rules, j.Params, q)
 }
 
 // Verdict is what became of the answers of one measurement.
 type Verdict struct {
 	Divergence *results.Divergence // from the exact definitions
-	// PolicyDivergence is from those of policy bounded; nil where it was not judged by.
+	// PolicyDivergence is from the definitions of policy and guarantee; nil where these
+	// are the exact ones.
 	PolicyDivergence *results.Divergence
 	off              []float64 // relative errors of distinct_customers under policy bounded
 }
@@ -39,7 +56,7 @@ type Verdict struct {
 // NewVerdict is that on no answer.
 func (j Judge) NewVerdict() *Verdict {
 	v := &Verdict{Divergence: &results.Divergence{}}
-	if j.Bounded {
+	if j.own() {
 		v.PolicyDivergence = &results.Divergence{}
 	}
 	return v
@@ -158,15 +175,17 @@ func describe(q view.Query) string {
 func (j Judge) answer(q view.Query, a architecture.Answer, f *finding) {
 	exact, err := j.History.Answer(a.Coverage, a.Rules, j.Params, q)
 	var policy []view.Row
-	if err == nil && j.Bounded {
-		policy, err = j.History.BoundedAnswer(a.Coverage, a.Seam, a.Rules, j.Params, q)
+	if err == nil && j.own() {
+		policy, err = j.owned(q, a)
 	}
 	switch {
 	case err != nil: // a coverage that the log never had, or rules that nobody knows
 		n := int64(len(a.Rows))
 		f.condemn(view.Difference{Checked: n, Extra: n}, fmt.Sprintf("%s: %v", describe(q), err))
-	case !j.Bounded:
+	case !j.own():
 		f.exact = compare(q, a, exact)
+	case !j.Bounded:
+		f.exact, f.policy = compare(q, a, exact), compare(q, a, policy)
 	case q.View == view.DistinctCustomers: // an estimate, which is off and not wrong
 		f.off = relativeErrors(a.Rows, policy)
 	case q.View == view.RevenueBySegment: // depends on timing, which no definition knows

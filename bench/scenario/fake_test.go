@@ -97,6 +97,9 @@ func serveFake(ctx context.Context, name, config, listen string) error {
 		return err
 	}
 	f.at, f.history, f.ready = coverage.Zero(len(b.End.Orders)), oracle.NewBoundedHistory(len(b.End.Orders), c.Lateness), b.End.Sum()
+	if !c.Guarantee.RecognisesDuplicates() {
+		f.history.WithoutIDs()
+	}
 	f.announcer.Announce(f.at.Clone(), int(f.rules))
 	l, err := net.Listen("tcp", listen)
 	if err != nil {
@@ -167,9 +170,12 @@ func (f *fake) Answer(_ context.Context, q view.Query) (architecture.Answer, err
 	defer f.mu.RUnlock()
 	a := architecture.Answer{View: q.View, Rules: f.rules, Coverage: f.at.Clone()}
 	var err error
-	if f.c.Policy == architecture.Bounded && f.name != exactly {
+	switch {
+	case f.c.Policy == architecture.Bounded && f.name != exactly:
 		a.Rows, err = f.history.BoundedAnswer(a.Coverage, nil, f.rules, f.c.Params, q)
-	} else {
+	case !f.c.Guarantee.RecognisesDuplicates():
+		a.Rows, err = f.history.BoundedAnswer(a.Coverage, &a.Coverage, f.rules, f.c.Params, q)
+	default:
 		a.Rows, err = f.history.Answer(a.Coverage, f.rules, f.c.Params, q)
 	}
 	if err != nil {

@@ -98,6 +98,9 @@ func (r *run) measure(ctx context.Context, c cell, label string) (_ *results.Mea
 	return t.m, failed, nil
 }
 
+// everyLine reports whether the guarantee recognises no duplicates.
+func (t *trial) everyLine() bool { return !t.Guarantee.RecognisesDuplicates() }
+
 // bounded reports whether the measurement is judged by policy bounded.
 func (t *trial) bounded() bool { return t.m.Policy == string(architecture.Bounded) }
 

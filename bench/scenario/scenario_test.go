@@ -307,6 +307,27 @@ func TestBounded(t *testing.T) {
 	}
 }
 
+// Under a lesser guarantee the guarantee is passed on and stands in the result, and
+// an engine that counts what came twice is right by its own definitions alone.
+func TestLesserGuarantee(t *testing.T) {
+	p, progress := testPlan(t, []string{Backfill}, []string{right, exactly})
+	p.Policy, p.Lateness, p.Guarantee = architecture.Bounded, 2*time.Second, architecture.AtLeastOnce
+	p.Disturb = disturb.Params{Duplicates: 0.1}
+	r, err := Run(t.Context(), p)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, progress)
+	}
+	for name, policy := range map[string]string{right: "bounded", exactly: "exact"} {
+		m := find(t, r, Backfill, name)
+		if m.Policy != policy || m.Guarantee != "at-least-once" || m.PolicyDivergence.Any() || m.PolicyDivergence.Final.RowsChecked == 0 || m.Divergence.Final.Wrong() == 0 {
+			t.Errorf("%s under %s with %s: divergence %+v, from its own definitions %+v", name, m.Policy, m.Guarantee, m.Divergence, m.PolicyDivergence)
+		}
+	}
+	if _, err := results.Read(p.Out); err != nil { // fits the schema
+		t.Error(err)
+	}
+}
+
 // An engine that somebody else runs is told its topics and measured like the others.
 func TestEngineBehindAURL(t *testing.T) {
 	m, address, progress := measureEngine(t, Steady, "mine", right)

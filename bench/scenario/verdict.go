@@ -34,10 +34,7 @@ const (
 // verdict judges what was spooled and dumped, works out the figures and
 // completes the measurement. It reads the log and the files alone.
 func (t *trial) verdict(ctx context.Context) error {
-	history := oracle.NewHistory(t.Partitions)
-	if t.bounded() {
-		history = oracle.NewBoundedHistory(t.Partitions, t.Lateness)
-	}
+	history := t.newHistory()
 	book, err := ledger.Read(ctx, t.kafkalog, t.topics, t.loader.Sent(), history)
 	if err != nil {
 		return err
@@ -46,7 +43,7 @@ func (t *trial) verdict(ctx context.Context) error {
 		t.note("%d records stand in the log twice: the answer to a write was lost and it was repeated", book.Repeated)
 	}
 	facts := gate.Facts{WentBack: ledger.WentBack(t.engineAnnounced())}
-	if err := t.judge(judge.Judge{History: history, Params: t.Params, Bounded: t.bounded()}); err != nil {
+	if err := t.judge(judge.Judge{History: history, Params: t.Params, Bounded: t.bounded(), EveryLine: t.everyLine()}); err != nil {
 		return err
 	}
 	all := []func(*ledger.Ledger, *gate.Facts) error{t.loadFigures, t.freshness, t.readFigures, t.scenarioFigures, t.writeRaw}
@@ -65,6 +62,17 @@ func (t *trial) verdict(ctx context.Context) error {
 	t.m.InvalidBecause = append(t.m.InvalidBecause, gate.Check(facts)...)
 	t.m.Valid = len(t.m.InvalidBecause) == 0
 	return nil
+}
+
+// newHistory is empty, and made for what the answers are judged by.
+func (t *trial) newHistory() *oracle.History {
+	switch {
+	case t.everyLine():
+		return oracle.NewBoundedHistory(t.Partitions, t.Lateness).WithoutIDs()
+	case t.bounded():
+		return oracle.NewBoundedHistory(t.Partitions, t.Lateness)
+	}
+	return oracle.NewHistory(t.Partitions)
 }
 
 func (t *trial) engineAnnounced() []ledger.Announced {

@@ -51,12 +51,12 @@ func exactly(at coverage.Coverage) set {
 	return func(l *line) bool { return l.first && l.offset < at.Orders[l.partition] }
 }
 
-// boundedly is the first line of each id up to the seam, and from there on what
-// policy bounded keeps.
-func boundedly(at, seam coverage.Coverage) set {
+// boundedly is the first line of each id up to the seam, or every one where ids are
+// not recognised, and from there on what policy bounded keeps.
+func (h *History) boundedly(at, seam coverage.Coverage) set {
 	return func(l *line) bool {
 		if l.offset < seam.Orders[l.partition] {
-			return l.first
+			return l.first || h.blind
 		}
 		return l.kept && l.offset < at.Orders[l.partition]
 	}
@@ -67,7 +67,8 @@ func boundedly(at, seam coverage.Coverage) set {
 // policy keeps of the rest. Two views are not the policy's own here: the rows of
 // revenue_by_segment join with all changes within the coverage, so that only their
 // totals, and those of guests, bind an answer; the rows of distinct_customers count
-// exactly what a sketch estimates.
+// exactly what a sketch estimates. With the coverage itself as the seam all of it is
+// exact but for ids, where they are not recognised.
 func (h *History) BoundedAnswer(at coverage.Coverage, seam *coverage.Coverage, r view.Rules, p view.Params, q view.Query) ([]view.Row, error) {
 	if h.lateness == nil {
 		return nil, errNotBounded
@@ -82,5 +83,5 @@ func (h *History) BoundedAnswer(at coverage.Coverage, seam *coverage.Coverage, r
 	if len(exact.Orders) != len(h.parts) || len(exact.Customers) != len(h.parts) || !at.AtLeast(exact) {
 		return nil, fmt.Errorf("seam %s is not within coverage %s", exact, at)
 	}
-	return h.answer(at, boundedly(at, exact), r, p, q)
+	return h.answer(at, h.boundedly(at, exact), r, p, q)
 }

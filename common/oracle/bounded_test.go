@@ -235,3 +235,29 @@ func keptBy(placed []oracletest.Placed, lateness int64, seam coverage.Coverage) 
 	}
 	return late, expired, kept
 }
+
+// Without ids every line that is not late counts, however often its id came; up to
+// a seam the late ones do too. The exact definitions recognise ids still.
+func TestWithoutIDs(t *testing.T) {
+	b := boundedBook(t)
+	b.h.WithoutIDs()
+	b.lines(
+		called(sale(ten, 1, 1, 1), "a"),
+		called(sale(ten, 1, 1, 1), "a"),
+		called(sale(ten+11*minute, 1, 1, 10), "a"),
+		called(sale(ten, 1, 1, 100), "b"), // late
+		called(sale(ten, 1, 1, 100), "b"), // late
+	)
+	b.kept(12, oracle.Counts{Lines: 3, Late: 2})
+	if got, err := b.h.Counts(b.end); err != nil || got != (oracle.Counts{Lines: 2, Duplicate: 3, Conflict: 1}) {
+		t.Errorf("exact counts %+v %v", got, err)
+	}
+	for orders, want := range map[int64]int64{0: 12, 4: 112, 5: 212} {
+		seam := b.end.Clone()
+		seam.Orders[0] = orders
+		rows, err := b.h.BoundedAnswer(b.end, &seam, view.EveryLine, b.params, view.Query{View: view.TopProducts})
+		if err != nil || len(rows) != 1 || rows[0].Num[3] != want {
+			t.Errorf("seam at %d: %v %v, want %d in sum", orders, rows, err, want)
+		}
+	}
+}

@@ -18,6 +18,7 @@ import (
 type History struct {
 	decoder  event.Decoder
 	lateness *time.Duration // nil: the exact definitions alone are asked for
+	blind    bool           // policy bounded recognises no duplicates
 	parts    []*partition
 	lines    []line // usable, first of their id or kept by policy bounded; by event time once sorted
 	changes  map[int64][]change
@@ -87,12 +88,13 @@ func NewBoundedHistory(partitions int, lateness time.Duration) *History {
 	return h
 }
 
-// WithoutIDs makes every usable line count, however often its id came, but for
-// those that policy bounded drops as late: the truth where duplicates are not
-// recognised. Call it before anything is added.
+// WithoutIDs lets BoundedAnswer and BoundedCounts recognise no duplicates, as under a
+// lesser guarantee; the exact definitions stay what they are. Call it before anything
+// is added.
 func (h *History) WithoutIDs() *History {
+	h.blind = true
 	for _, p := range h.parts {
-		p.first, p.bounded.first = nil, nil
+		p.bounded.first = nil
 	}
 	return h
 }
@@ -108,7 +110,7 @@ func (h *History) AddOrder(part int, offset int64, value []byte) {
 		return
 	}
 	first, kept := p.isFirst(&l, offset), h.lateness != nil && p.bounded.keeps(&l, offset)
-	if !first && !kept {
+	if !first && !kept && !h.blind {
 		return
 	}
 	h.sorted = false
@@ -120,9 +122,6 @@ func (h *History) AddOrder(part int, offset int64, value []byte) {
 
 // isFirst says whether a line is the first of its id.
 func (p *partition) isFirst(l *event.OrderLine, offset int64) bool {
-	if p.first == nil {
-		return true
-	}
 	first, seen := p.first[l.EventID]
 	if !seen {
 		p.first[l.EventID] = *l
@@ -181,7 +180,7 @@ func (h *History) BoundedCounts(at coverage.Coverage) (Counts, error) {
 	if h.lateness == nil {
 		return Counts{}, errNotBounded
 	}
-	return h.counts(at, boundedly(at, coverage.Zero(len(h.parts))), func(p *partition) *marks { return &p.bounded.marks })
+	return h.counts(at, h.boundedly(at, coverage.Zero(len(h.parts))), func(p *partition) *marks { return &p.bounded.marks })
 }
 
 func (h *History) counts(at coverage.Coverage, counted set, of func(*partition) *marks) (Counts, error) {

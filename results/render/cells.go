@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"archbench/common/architecture"
 	"archbench/results"
 )
 
@@ -40,6 +41,19 @@ func variant(m *results.Measurement) string {
 		parts = append(parts, strings.ReplaceAll(k, "_", " ")+" "+m.Variant[k])
 	}
 	return strings.Join(parts, ", ")
+}
+
+// terms are a measurement's policy and, if it is a lesser one, its guarantee.
+func terms(m *results.Measurement) string {
+	if lesser(m) {
+		return "policy " + m.Policy + " with " + m.Guarantee
+	}
+	return "policy " + m.Policy
+}
+
+// lesser reports whether duplicates were not to be recognised.
+func lesser(m *results.Measurement) bool {
+	return !architecture.Guarantee(m.Guarantee).RecognisesDuplicates()
 }
 
 // valid is the trials whose figures count.

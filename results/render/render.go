@@ -156,10 +156,18 @@ func (w *report) correctInShort() string {
 	if w.bounded() {
 		sentence += " Under policy bounded, that is by the policy's own definitions; how far such answers lie from the exact ones stands under [Correctness](#correctness)."
 	}
+	if w.lesser() {
+		sentence += " Under at-most-once and at-least-once duplicates in the traffic count as often as they come, by definition."
+	}
 	return sentence
 }
 
-// bounded reports whether anything was judged by policy bounded.
+// lesser reports whether anything was measured under a lesser guarantee.
+func (w *report) lesser() bool {
+	return slices.ContainsFunc(w.r.Measurements, func(m results.Measurement) bool { return lesser(&m) })
+}
+
+// bounded reports whether anything was judged by definitions that are not the exact ones.
 func (w *report) bounded() bool {
 	return slices.ContainsFunc(w.r.Measurements, func(m results.Measurement) bool { return m.PolicyDivergence != nil })
 }

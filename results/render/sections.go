@@ -35,6 +35,9 @@ func (w *report) correctness() {
 		w.paragraph("This is against the exact definitions. Under policy bounded late lines are dropped, ids are forgotten, and a line keeps the segment that was known when it was processed: " +
 			"there a difference is the policy's price and no fault. (`distinct_customers` is not in it, see below.)")
 	}
+	if w.lesser() {
+		w.paragraph("At-most-once and at-least-once recognise no duplicates; here their price shows too: what came twice in the traffic, and what a crash lost or repeated.")
+	}
 	w.wrongViews(exact)
 	if !w.bounded() {
 		return

@@ -34,7 +34,7 @@ func Table(r *results.Result) string {
 		line(append(row, c.wrongReads(), c.wrongRows(), orNone(c, cpuPerMillion), orNone(c, memoryPeak), c.validity())...)
 		for _, m := range c.trials {
 			if d := m.Divergence; m.PolicyDivergence != nil {
-				notes = append(notes, fmt.Sprintf("%s, under policy bounded: %s of %s reads differ from the exact answers, and %s of %s rows at the end", name(m),
+				notes = append(notes, fmt.Sprintf("%s, under %s: %s of %s reads differ from the exact answers, and %s of %s rows at the end", name(m), terms(m),
 					count(d.ReadsWrong), count(d.Reads), count(d.Final.Wrong()), count(d.Final.Checked())))
 			}
 			for _, why := range m.InvalidBecause {

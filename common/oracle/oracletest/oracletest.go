@@ -205,7 +205,7 @@ func BoundedHistory(placed []Placed, partitions int, lateness time.Duration) *or
 	return fill(oracle.NewBoundedHistory(partitions, lateness), placed)
 }
 
-// HistoryWithoutIDs is the same where duplicates are not recognised.
+// HistoryWithoutIDs is the same where the policy recognises no duplicates.
 func HistoryWithoutIDs(placed []Placed, partitions int, lateness time.Duration) *oracle.History {
 	return fill(oracle.NewBoundedHistory(partitions, lateness).WithoutIDs(), placed)
 }
