@@ -1,0 +1,156 @@
+package conformance
+
+import (
+	"context"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"archbench/common/architecture"
+	"archbench/common/eventlog"
+	"archbench/common/view"
+	"archbench/workloads/workloadtest"
+)
+
+// LongStreamVariable makes StaysFinite read another number of lines.
+const LongStreamVariable = "ARCHBENCH_TEST_LONG_STREAM"
+
+// sample is what an architecture holds at a moment of a long stream.
+type sample struct {
+	lines int64
+	state map[string]int64 // as its status says
+	heap  int64            // bytes of live Go objects
+	rss   int64            // bytes of the whole process
+}
+
+// StaysFinite sends a long stream through a subject under policy bounded and
+// demands that the named sizes of its status do not grow with the stream, and that
+// all of the stream is answered for. It reads so many lines, fewer with the race
+// detector, or as many as LongStreamVariable says.
+func StaysFinite(t *testing.T, s Subject, lines int64, sizes ...string) {
+	lines /= slowness
+	if n, err := strconv.ParseInt(os.Getenv(LongStreamVariable), 10, 64); err == nil {
+		lines = n
+	}
+	topics := eventlog.TopicsOf("long")
+	log, err := workloadtest.NewStream(topics, lines)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := s.Open(t.Context(), architecture.Config{Log: log, Topics: topics, Dir: t.TempDir(), Policy: architecture.Bounded, Lateness: architecture.DefaultLateness,
+		BatchInterval: time.Hour, PartitionCheck: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- a.Run(ctx) }()
+	began := time.Now()
+	samples := follow(t, a, lines, done)
+	took := time.Since(began) // sampling included
+	checkCounted(t, a, log, lines)
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	t.Logf("%d lines in %v: %.0f lines/s", lines, took.Round(time.Millisecond), float64(lines)/took.Seconds())
+	for _, x := range samples {
+		t.Logf("%9d lines: %v, heap %d MiB, RSS %d MiB", x.lines, x.state, x.heap>>20, x.rss>>20)
+	}
+	checkFlat(t, samples, lines, sizes)
+}
+
+// follow takes twenty samples on the way.
+func follow(t *testing.T, a architecture.Architecture, lines int64, done <-chan error) (samples []sample) {
+	const count = 20
+	at := a.Coverage().Latest()
+	for at.Version == 0 || at.Coverage.Orders[0] < lines {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+		next, err := a.Coverage().Next(ctx, at.Version)
+		cancel()
+		select {
+		case err := <-done:
+			t.Fatalf("it ended: %v", err)
+		default:
+		}
+		if err != nil {
+			t.Fatalf("it stands still at %s: %v", at.Coverage, err)
+		}
+		at = next
+		if n := at.Coverage.Orders[0]; n >= lines*int64(len(samples)+1)/count {
+			samples = append(samples, take(t, a, n))
+		}
+	}
+	return samples
+}
+
+func take(t *testing.T, a architecture.Architecture, lines int64) sample {
+	t.Helper()
+	debug.FreeOSMemory() // collects, and gives back what is free: the rest is held
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return sample{lines, a.Status().State, int64(m.HeapAlloc), residentBytes(t)}
+}
+
+func residentBytes(t *testing.T) int64 {
+	t.Helper()
+	content, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages, err := strconv.ParseInt(strings.Fields(string(content))[1], 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pages * int64(os.Getpagesize())
+}
+
+// checkFlat compares what was held on average in the second half with the first,
+// of which the first tenth is left out: there state only begins to be let go of. A
+// sample lies somewhere between two commits, so it varies; state that grew with the
+// stream would be three times as much in the second half.
+func checkFlat(t *testing.T, samples []sample, lines int64, sizes []string) {
+	t.Helper()
+	half := len(samples) / 2
+	for _, name := range sizes {
+		mean := func(of []sample) (sum int64) {
+			for _, x := range of {
+				sum += x.state[name]
+			}
+			return sum / int64(len(of))
+		}
+		before, after := mean(samples[len(samples)/10:half]), mean(samples[half:])
+		if before == 0 {
+			t.Errorf("%s is not in the status, or empty", name)
+		}
+		if after > before+before/4 {
+			t.Errorf("%s grew from %d on average in the first half of %d lines to %d in the second", name, before, lines, after)
+		}
+	}
+}
+
+// checkCounted demands that late lines, second copies and the lines that answers
+// count make up the whole stream.
+func checkCounted(t *testing.T, a architecture.Architecture, log *workloadtest.Stream, lines int64) {
+	t.Helper()
+	s := a.Status()
+	x, err := a.Answer(t.Context(), view.Query{View: view.RevenueByCountry})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var counted int64
+	for _, r := range x.Rows {
+		counted += r.Num[1]
+	}
+	late, repeated, putRight := log.Late(lines), log.Repeated(lines), int64(0)
+	if x.Seam != nil {
+		putRight = log.Late(x.Seam.Orders[0]) // by a batch layer
+	}
+	if s.Late != late || s.Duplicate != repeated || counted != lines-late-repeated+putRight {
+		t.Errorf("%d lines: %d late, want %d; %d repeated, want %d; %d counted, want %d", lines, s.Late, late, s.Duplicate, repeated, counted, lines-late-repeated+putRight)
+	}
+}
