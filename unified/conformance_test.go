@@ -29,16 +29,20 @@ func memory() conformance.Backend {
 	}}
 }
 
+// The suites run side by side: they wait for the disk, and this package takes the longest.
 func TestConformanceInMemory(t *testing.T) {
+	t.Parallel()
 	conformance.Run(t, subject(), memory())
 }
 
 func TestGuaranteesInMemory(t *testing.T) {
+	t.Parallel()
 	conformance.RunGuarantees(t, subject(), memory())
 }
 
 // The suite finds each planted bug, so a pass means something.
 func TestConformanceFindsPlantedBugs(t *testing.T) {
+	t.Parallel()
 	conformance.RunBugs(t, subject(), memory(), unified.Bugs())
 }
 
@@ -50,10 +54,12 @@ func kafka() conformance.Backend {
 }
 
 func TestConformanceOnKafka(t *testing.T) {
+	t.Parallel()
 	conformance.Run(t, subject(), kafka())
 }
 
 func TestGuaranteesOnKafka(t *testing.T) {
+	t.Parallel()
 	conformance.RunGuarantees(t, subject(), kafka())
 }
 
