@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"archbench/bench/host"
@@ -114,15 +115,22 @@ func (t *trial) blame(failed error) {
 	t.m.InvalidBecause = append(t.m.InvalidBecause, failed.Error())
 }
 
-// judged judges with all processors, which nobody else needs now.
-func (t *trial) judged(ctx context.Context) (err error) {
+// judged judges what the traffic left. Nothing is measured any more, so the
+// collector may take its time: the truth is large and stays.
+func (t *trial) judged(ctx context.Context) error {
 	t.show("%s: judging", t.label)
+	defer debug.SetGCPercent(debug.SetGCPercent(200))
+	return t.onAllProcessors(func() error { return t.verdict(ctx) })
+}
+
+// onAllProcessors does what goes on while no architecture runs.
+func (t *trial) onAllProcessors(do func() error) (err error) {
 	sets := t.result.Host.CPUSets
 	if err := host.Restrict(host.All(sets)); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, host.Restrict(sets.Harness)) }()
-	return t.verdict(ctx)
+	return do()
 }
 
 // open makes the topics and opens the workload.

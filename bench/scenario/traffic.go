@@ -17,7 +17,10 @@ import (
 // traffic runs the scenario and leaves what was observed, and raw files.
 func (t *trial) traffic(ctx context.Context) (err error) {
 	t.show("%s: sending the history", t.label)
-	if t.m.Load.History, err = t.loader.History(ctx, t.history); err != nil {
+	if err = t.onAllProcessors(func() (err error) {
+		t.m.Load.History, err = t.loader.History(ctx, t.history)
+		return err
+	}); err != nil {
 		return err
 	}
 	spool, err := readers.NewSpool(filepath.Join(t.dir, "answers.zst"))
