@@ -1,6 +1,7 @@
 package oracle
 
 import (
+	"cmp"
 	"slices"
 	"sort"
 	"strings"
@@ -200,16 +201,43 @@ func group[K comparable](m map[K]*sums, k K) *sums {
 	return s
 }
 
-func (t *truth) revenueByCountry(from, to int64) []view.Row {
-	size := t.sizeMS(view.RevenueByCountry)
-	groups := map[windowText]*sums{}
-	t.each(from, to, size, func(l *line, _ string) {
-		group(groups, windowText{windowOf(l.time, size), l.country}).add(l)
-	})
-	var rows []view.Row
-	for k, s := range groups {
-		rows = append(rows, view.Row{Text: k.text, Num: [view.MaxNums]int64{k.start, s.lines, s.units, s.gross, s.cancelled, s.net()}})
+// windows sums lines by window and key. They come in time order, so one window is
+// open at a time, and done takes it when the next begins.
+type windows[K comparable] struct {
+	size, start int64 // ms
+	keys        map[K]*sums
+	done        func(start int64, keys map[K]*sums)
+}
+
+func newWindows[K comparable](size int64, done func(int64, map[K]*sums)) *windows[K] {
+	return &windows[K]{size: size, keys: map[K]*sums{}, done: done}
+}
+
+func (w *windows[K]) add(l *line, k K) {
+	if start := windowOf(l.time, w.size); start != w.start {
+		w.finish()
+		w.start = start
 	}
+	group(w.keys, k).add(l)
+}
+
+// finish hands on the open window.
+func (w *windows[K]) finish() {
+	if len(w.keys) > 0 {
+		w.done(w.start, w.keys)
+		clear(w.keys)
+	}
+}
+
+func (t *truth) revenueByCountry(from, to int64) []view.Row {
+	var rows []view.Row
+	w := newWindows(t.sizeMS(view.RevenueByCountry), func(start int64, countries map[string]*sums) {
+		for country, s := range countries {
+			rows = append(rows, view.Row{Text: country, Num: [view.MaxNums]int64{start, s.lines, s.units, s.gross, s.cancelled, s.net()}})
+		}
+	})
+	t.each(from, to, w.size, func(l *line, _ string) { w.add(l, l.country) })
+	w.finish()
 	return rows
 }
 
@@ -281,33 +309,26 @@ func (t *truth) sessionsOf(customer, from, to int64, rows []view.Row) []view.Row
 }
 
 func (t *truth) topProducts(from, to int64) []view.Row {
-	size := t.sizeMS(view.TopProducts)
-	groups := map[windowText]*sums{}
-	t.each(from, to, size, func(l *line, code string) {
-		if l.kind == event.Sale {
-			group(groups, windowText{windowOf(l.time, size), code}).add(l)
+	var rows, products []view.Row
+	w := newWindows(t.sizeMS(view.TopProducts), func(start int64, codes map[string]*sums) {
+		products = products[:0] // rank still empty
+		for code, s := range codes {
+			products = append(products, view.Row{Text: code, Num: [view.MaxNums]int64{start, 0, s.units, s.gross}})
+		}
+		slices.SortFunc(products, func(a, b view.Row) int {
+			return cmp.Or(cmp.Compare(b.Num[3], a.Num[3]), strings.Compare(a.Text, b.Text))
+		})
+		for i := range products[:min(len(products), t.params.TopK)] {
+			products[i].Num[1] = int64(i + 1)
+			rows = append(rows, products[i])
 		}
 	})
-	products := map[int64][]view.Row{} // by window, rank still empty
-	for k, s := range groups {
-		products[k.start] = append(products[k.start], view.Row{Text: k.text, Num: [view.MaxNums]int64{k.start, 0, s.units, s.gross}})
-	}
-	var rows []view.Row
-	for _, ps := range products {
-		slices.SortFunc(ps, func(a, b view.Row) int {
-			switch {
-			case a.Num[3] > b.Num[3]:
-				return -1
-			case a.Num[3] < b.Num[3]:
-				return 1
-			}
-			return strings.Compare(a.Text, b.Text)
-		})
-		for i := range ps[:min(len(ps), t.params.TopK)] {
-			ps[i].Num[1] = int64(i + 1)
-			rows = append(rows, ps[i])
+	t.each(from, to, w.size, func(l *line, code string) {
+		if l.kind == event.Sale {
+			w.add(l, code)
 		}
-	}
+	})
+	w.finish()
 	return rows
 }
 
@@ -375,18 +396,19 @@ func (t *truth) distinctCustomers(from, to int64) []view.Row {
 }
 
 func (t *truth) spendAlerts(from, to int64) []view.Row {
-	size := t.sizeMS(view.SpendAlerts)
-	groups := map[windowCustomer]*sums{}
-	t.each(from, to, size, func(l *line, _ string) {
-		if l.customer != 0 && l.kind == event.Sale {
-			group(groups, windowCustomer{windowOf(l.time, size), l.customer}).add(l)
+	var rows []view.Row
+	w := newWindows(t.sizeMS(view.SpendAlerts), func(start int64, customers map[int64]*sums) {
+		for customer, s := range customers {
+			if s.gross >= t.params.AlertThresholdMilli {
+				rows = append(rows, view.Row{Num: [view.MaxNums]int64{start, customer, s.gross}})
+			}
 		}
 	})
-	var rows []view.Row
-	for k, s := range groups {
-		if s.gross >= t.params.AlertThresholdMilli {
-			rows = append(rows, view.Row{Num: [view.MaxNums]int64{k.start, k.customer, s.gross}})
+	t.each(from, to, w.size, func(l *line, _ string) {
+		if l.customer != 0 && l.kind == event.Sale {
+			w.add(l, l.customer)
 		}
-	}
+	})
+	w.finish()
 	return rows
 }
