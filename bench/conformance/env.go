@@ -127,6 +127,7 @@ func (w *world) config() architecture.Config {
 type instance struct {
 	architecture.Architecture
 	e      *env
+	opened coverage.Coverage // what it recovered, before it went on
 	cancel context.CancelFunc
 	done   chan struct{}
 	err    error // of Run, once done is closed
@@ -150,7 +151,7 @@ func (w *world) tryStart(faults *fault.Set) (*instance, error) {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(w.e.ctx)
-	i := &instance{Architecture: a, e: w.e, cancel: cancel, done: make(chan struct{})}
+	i := &instance{Architecture: a, e: w.e, opened: a.Coverage().Latest().Coverage, cancel: cancel, done: make(chan struct{})}
 	go func() {
 		defer close(i.done)
 		i.err = a.Run(ctx)

@@ -121,7 +121,7 @@ func (w *world) crashBetween(f *fate) {
 	}
 	sent := w.history().End()
 	i = w.start(nil)
-	resumed := i.Coverage().Latest().Coverage
+	resumed := i.opened
 	if !i.covers(sent) {
 		e.Fatalf("it ended after the crash: %v", i.err)
 	}
