@@ -19,7 +19,7 @@ var errNotBounded = errors.New("the history was not made for policy bounded")
 type bounded struct {
 	lateness  int64 // ms
 	watermark int64 // greatest event time so far, ms
-	first     map[string]event.OrderLine
+	first     map[string]*event.OrderLine
 	marks     marks
 }
 
@@ -33,10 +33,10 @@ func (b *bounded) keeps(l *event.OrderLine, offset int64) bool {
 		return false
 	}
 	if first, seen := b.first[l.EventID]; seen && inTime(first.EventTimeMS) {
-		b.marks.repeated(&first, l, offset)
+		b.marks.repeated(first, l, offset)
 		return false
 	}
-	b.first[l.EventID] = *l
+	b.first[l.EventID] = l
 	return true
 }
 
