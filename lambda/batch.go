@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"archbench/common/architecture"
@@ -18,17 +17,8 @@ import (
 	"archbench/common/duck"
 	"archbench/common/durable"
 	"archbench/common/fault"
-	"archbench/common/stream"
 	"archbench/common/view"
 )
-
-// batchView is what the batch layer made of a prefix. It does not change.
-type batchView struct {
-	at    coverage.Coverage
-	rules view.Rules
-	state *stream.State
-	sums  []uint32 // of its files
-}
 
 // pointer is the durable record that names the batch view that is served. It is
 // the switch of a reprocess.
@@ -83,7 +73,8 @@ func (l *Lambda) viewFile(number int, kind view.Partial) string {
 // loadBatch loads the batch view that the pointer names and removes others,
 // which a crash left.
 func (l *Lambda) loadBatch(ctx context.Context, p pointer) (*batchView, error) {
-	v := &batchView{at: p.Coverage, rules: p.Rules, state: stream.NewState(l.c.Params, p.Rules)}
+	v := l.emptyView(p.Rules)
+	v.at, v.number, v.sums = p.Coverage, p.Number, p.Sums
 	if !l.master.Coverage().AtLeast(p.Coverage) {
 		return nil, &durable.Damaged{Path: filepath.Join(l.c.Dir, pointerName), Reason: "names a batch view that covers more than the master dataset: remove the data directory to build the state anew from the log"}
 	}
@@ -107,7 +98,7 @@ func (l *Lambda) loadBatch(ctx context.Context, p pointer) (*batchView, error) {
 	if err := l.checkView(p); err != nil {
 		return l.rebuild(ctx, err)
 	}
-	return v, l.fill(ctx, v, p.Number)
+	return v, l.openView(ctx, v)
 }
 
 // checkView checks the files of the batch view that the pointer names.
@@ -141,26 +132,6 @@ func (l *Lambda) rebuild(ctx context.Context, why error) (*batchView, error) {
 	}
 	l.pointer = next
 	return v, nil
-}
-
-// fill reads a batch view's files into memory.
-func (l *Lambda) fill(ctx context.Context, v *batchView, number int) error {
-	for _, kind := range view.Partials() {
-		path := l.viewFile(number, kind)
-		query := fmt.Sprintf("SELECT %s FROM read_parquet(%s)", columns(kind.Schema()), duck.Quote(path))
-		if err := batch.Scan(ctx, l.db, kind.Schema(), query, func(r view.Row) { v.state.MergeRow(kind, r) }); err != nil {
-			return fmt.Errorf("load the batch view %s: %w", path, err)
-		}
-	}
-	return nil
-}
-
-func columns(s view.Schema) string {
-	quoted := make([]string, len(s.Columns))
-	for i, c := range s.Columns {
-		quoted[i] = `"` + c.Name + `"`
-	}
-	return strings.Join(quoted, ", ")
 }
 
 // batchLoop runs the batch layer at every interval; one that outlasts it is
@@ -225,17 +196,22 @@ func (l *Lambda) runBatch(ctx context.Context, p pointer) error {
 	if err := l.c.Faults.Point(afterBatch); err != nil {
 		return err
 	}
-	return l.swapIn(v, number, p.Number)
+	old, err := l.swapIn(v)
+	if err != nil {
+		return err
+	}
+	return l.removeView(old)
 }
 
-// derive makes a batch view: its files, then its rows in memory.
+// derive makes a batch view of the input.
 func (l *Lambda) derive(ctx context.Context, rules view.Rules, in input, number int) (*batchView, error) {
-	v := &batchView{at: in.at, rules: rules, state: stream.NewState(l.c.Params, rules)}
+	v := l.emptyView(rules)
+	v.at, v.number = in.at, number
 	var err error
 	if v.sums, err = l.compute(ctx, rules, in, number); err != nil {
 		return nil, fmt.Errorf("batch layer: %w", err)
 	}
-	return v, l.fill(ctx, v, number)
+	return v, l.openView(ctx, v)
 }
 
 // giveUp ends a reprocess whose batch failed. The old rules stay, and the spans
@@ -387,8 +363,10 @@ func (l *Lambda) compute(ctx context.Context, rules view.Rules, in input, number
 		if kind == view.Profiles {
 			from = in.changes
 		}
-		path := l.viewFile(number, kind)
-		if err := l.db.Do(ctx, "compute "+string(kind), fmt.Sprintf("COPY (%s) TO %s (FORMAT parquet)", k.Partial(kind, from), duck.Quote(path))); err != nil {
+		path, schema := l.viewFile(number, kind), kind.Schema()
+		// In the order of windows, so that an answer reads the row groups of its range alone.
+		copying := fmt.Sprintf("COPY (SELECT * FROM (%s) ORDER BY %s) TO %s (FORMAT parquet)", k.Partial(kind, from), schema.Columns[schema.Window].Name, duck.Quote(path))
+		if err := l.db.Do(ctx, "compute "+string(kind), copying); err != nil {
 			return nil, err
 		}
 		sum, err := durable.SyncFile(path)
@@ -426,23 +404,24 @@ func (l *Lambda) passed(rules view.Rules, in input, passes int) {
 }
 
 // swapIn makes a batch view the served one: the pointer first, then memory, then
-// the spans that it covers are forgotten.
-func (l *Lambda) swapIn(v *batchView, number, old int) error {
+// the spans that it covers are forgotten. It returns the one that was served before.
+func (l *Lambda) swapIn(v *batchView) (old *batchView, err error) {
 	l.swap.Lock()
 	defer l.swap.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	next := pointer{Number: number, Rules: v.rules, Coverage: v.at, Want: l.pointer.Want, Sums: v.sums, Repeated: l.master.Repeated()}
+	next := pointer{Number: v.number, Rules: v.rules, Coverage: v.at, Want: l.pointer.Want, Sums: v.sums, Repeated: l.master.Repeated()}
 	if next.Want == v.rules {
 		next.Want = 0
 	}
 	if err := l.savePointer(next); err != nil {
-		return err
+		return nil, err
 	}
 	if err := l.c.Faults.Point(afterPointer); err != nil {
-		return err
+		return nil, err
 	}
 	switched := next.Rules != l.pointer.Rules
+	old = l.batch
 	l.pointer, l.batch = next, v
 	l.plantSeamBugs(v)
 	for n, p := range l.partitions {
@@ -452,13 +431,7 @@ func (l *Lambda) swapIn(v *batchView, number, old int) error {
 		l.announcer.Announce(l.vector.Clone(), int(v.rules))
 		l.reprocess = &architecture.Progress{Rules: v.rules, Switched: true, Done: l.vector.Sum(), Total: l.vector.Sum(), Seconds: time.Since(l.requested).Seconds()}
 	}
-	if old == 0 {
-		return nil
-	}
-	if err := os.RemoveAll(l.viewsDir(old)); err != nil {
-		return fmt.Errorf("remove the batch view that was replaced: %w", err)
-	}
-	return nil
+	return old, nil
 }
 
 // plantSeamBugs moves the seam that the serving layer believes in. The check at

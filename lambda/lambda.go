@@ -64,7 +64,8 @@ func BoundedBugs() []string { return []string{bugCountLate, bugForgetMark} }
 type Lambda struct {
 	c          architecture.Config
 	dir        *datadir.Dir
-	db         *duck.DB
+	db         *duck.DB // of the batch layer
+	answers    *duck.DB // in which answers read batch views, whatever the batch layer does
 	master     *master.Master
 	partitions []*partition
 	announcer  *coverage.Announcer
@@ -126,7 +127,11 @@ func (l *Lambda) recover(ctx context.Context) (err error) {
 	if threads == 0 {
 		threads = goruntime.NumCPU()
 	}
-	if l.db, err = duck.Open(ctx, duck.Options{MemoryBytes: l.c.MemoryBytes, Threads: threads, TempDir: filepath.Join(l.c.Dir, "tmp")}); err != nil {
+	forAnswers := l.c.MemoryBytes / 4 // they keep no more than what they have just read
+	if l.db, err = duck.Open(ctx, duck.Options{MemoryBytes: l.c.MemoryBytes - forAnswers, Threads: threads, TempDir: filepath.Join(l.c.Dir, "tmp")}); err != nil {
+		return err
+	}
+	if l.answers, err = duck.Open(ctx, duck.Options{MemoryBytes: forAnswers, Threads: 1}); err != nil {
 		return err
 	}
 	if l.master, err = master.Open(filepath.Join(l.c.Dir, "master"), l.dir.Partitions, l.db); err != nil {
@@ -222,8 +227,10 @@ func (l *Lambda) close() error {
 	l.ended = true
 	l.mu.Unlock()
 	var errs []error
-	if l.db != nil {
-		errs = append(errs, l.db.Close())
+	for _, db := range []*duck.DB{l.answers, l.db} {
+		if db != nil {
+			errs = append(errs, db.Close())
+		}
 	}
 	return errors.Join(append(errs, l.dir.Close())...)
 }
@@ -331,11 +338,11 @@ func (l *Lambda) watchEnd(ctx context.Context) error {
 }
 
 // Answer implements architecture.Architecture.
-func (l *Lambda) Answer(_ context.Context, q view.Query) (architecture.Answer, error) {
+func (l *Lambda) Answer(ctx context.Context, q view.Query) (architecture.Answer, error) {
 	a := architecture.Answer{View: q.View}
 	var err error
 	a.Rows, err = stream.Latest(l.c.Params, q, func(q view.Query) ([]view.Row, int64, int64, error) {
-		cuts, b, err := l.cut(q, &a)
+		cuts, b, err := l.cut(ctx, q, &a)
 		if err != nil {
 			return nil, 0, 0, err
 		}
@@ -344,32 +351,38 @@ func (l *Lambda) Answer(_ context.Context, q view.Query) (architecture.Answer, e
 	return a, err
 }
 
-// cut takes what a query needs of the batch view and of every span behind the
-// seam, and names the coverage in the answer.
-func (l *Lambda) cut(q view.Query, a *architecture.Answer) ([]*stream.Cut, bounds, error) {
+// cut takes what a query needs of every span behind the seam and of the batch view,
+// and names the coverage in the answer. The spans are copied; the view is held until
+// it was read, which may go on while another one takes its place.
+func (l *Lambda) cut(ctx context.Context, q view.Query, a *architecture.Answer) ([]*stream.Cut, bounds, error) {
+	v, spans, b, err := l.cutSpans(q, a)
+	if err != nil {
+		return nil, b, err
+	}
+	defer v.reading.RUnlock()
+	cuts, err := l.cutView(ctx, v, q, spans)
+	return append(cuts, spans...), b, err
+}
+
+// cutSpans takes the spans behind the seam, and holds the batch view before it.
+func (l *Lambda) cutSpans(q view.Query, a *architecture.Answer) (v *batchView, cuts []*stream.Cut, b bounds, err error) {
 	l.swap.RLock()
 	defer l.swap.RUnlock()
-	v := l.batch
+	v = l.batch
 	seam := v.at.Clone()
 	a.Rules, a.Seam, a.Coverage = v.rules, &seam, coverage.Zero(len(l.partitions))
-	var customers stream.Customers
-	if stream.NeedsCustomers(q) {
-		customers = stream.Customers{}
-		v.state.AddCustomers(q, customers)
-	}
-	var b bounds
-	b.add(v.state)
-	var cuts []*stream.Cut
+	b = v.bounds
 	for n, p := range l.partitions {
-		some, at, known, err := p.cut(q, v.rules, position{v.at.Orders[n], v.at.Customers[n]}, customers)
+		some, at, known, err := p.cut(q, v.rules, position{v.at.Orders[n], v.at.Customers[n]})
 		if err != nil {
-			return nil, b, err
+			return nil, nil, b, err
 		}
 		cuts = append(cuts, some...)
 		a.Coverage.Orders[n], a.Coverage.Customers[n] = at.orders, at.customers
 		b.merge(known)
 	}
-	return append(cuts, v.state.Cut(q, customers)), b, nil
+	v.reading.RLock()
+	return v, cuts, b, nil
 }
 
 // Coverage implements architecture.Architecture.
@@ -413,7 +426,7 @@ func (l *Lambda) beginReprocess(rules view.Rules) {
 // Status implements architecture.Architecture.
 func (l *Lambda) Status() architecture.Status {
 	l.swap.RLock()
-	seam, rows := l.batch.at.Clone(), int64(l.batch.state.Len())
+	seam, rows := l.batch.at.Clone(), l.batch.rows
 	l.swap.RUnlock()
 	s := architecture.Status{Architecture: "lambda", Policy: l.c.Policy, Guarantee: l.c.Guarantee, Seam: &seam, Commits: l.commits.Load(),
 		CrashPoints: CrashPoints(l.c.Guarantee), Bugs: append(Bugs(), BoundedBugs()...), State: map[string]int64{"batch_rows": rows},

@@ -210,9 +210,9 @@ func has(rules []view.Rules, r view.Rules) bool {
 	return false
 }
 
-// cut takes what a query needs of the spans from the seam on, adds the customers
-// that they bring to the set, and checks that the spans meet the seam.
-func (p *partition) cut(q view.Query, r view.Rules, seam position, customers stream.Customers) (cuts []*stream.Cut, at position, b bounds, err error) {
+// cut takes what a query needs of the spans from the seam on, and checks that they
+// meet the seam. Sessions and profiles it takes whole: a span is short.
+func (p *partition) cut(q view.Query, r view.Rules, seam position) (cuts []*stream.Cut, at position, b bounds, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	orders := []coverage.Span{}
@@ -237,13 +237,8 @@ func (p *partition) cut(q view.Query, r view.Rules, seam position, customers str
 		return nil, at, b, fmt.Errorf("the seam of customers partition %d is broken: %w", p.number, err)
 	}
 	for _, s := range states {
-		if customers != nil {
-			s.AddCustomers(q, customers)
-		}
 		b.add(s)
-	}
-	for _, s := range states {
-		cuts = append(cuts, s.Cut(q, customers))
+		cuts = append(cuts, s.Cut(q, nil))
 	}
 	return cuts, p.at, b, nil
 }

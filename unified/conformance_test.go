@@ -46,6 +46,20 @@ func TestConformanceFindsPlantedBugs(t *testing.T) {
 	conformance.RunBugs(t, subject(), memory(), unified.Bugs())
 }
 
+// Policy bounded changes nothing: it is held to the exact definitions, and says so.
+func TestConformanceBoundedInMemory(t *testing.T) {
+	s := subject().Under(architecture.Bounded)
+	conformance.RunSome(t, s, memory(), "right after a stop and restart at any point", "unusable records reach the dead-letter queue")
+	s.Open = func(ctx context.Context, c architecture.Config) (architecture.Architecture, error) {
+		u, err := unified.Open(ctx, c)
+		if err == nil && u.Status().Policy != architecture.Exact {
+			t.Errorf("it says that its policy is %s", u.Status().Policy)
+		}
+		return u, err
+	}
+	conformance.RunSome(t, s, memory(), "empty, single-event and one-sided histories")
+}
+
 func kafka() conformance.Backend {
 	return conformance.Backend{Name: "kafka", Shared: true, New: func(t testing.TB) (eventlog.Log, eventlog.Admin) {
 		l := brokertest.Log(t)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -62,6 +63,17 @@ const defaultPatience = 90 * time.Second
 func Run(t *testing.T, s Subject, b Backend) {
 	for _, c := range Cases() {
 		t.Run(c.Name, func(t *testing.T) { c.run(t, s, b, seed()) })
+	}
+}
+
+// RunSome runs some cases, by name, as subtests.
+func RunSome(t *testing.T, s Subject, b Backend, names ...string) {
+	for _, name := range names {
+		i := slices.IndexFunc(Cases(), func(c Case) bool { return c.Name == name })
+		if i < 0 {
+			t.Fatalf("there is no case %q", name)
+		}
+		t.Run(name, func(t *testing.T) { Cases()[i].run(t, s, b, seed()) })
 	}
 }
 

@@ -27,15 +27,20 @@ type sample struct {
 	rss   int64            // bytes of the whole process
 }
 
+// LongStream is how long a stream of so many lines is here: as LongStreamVariable
+// says, else shorter with the race detector.
+func LongStream(lines int64) int64 {
+	if n, err := strconv.ParseInt(os.Getenv(LongStreamVariable), 10, 64); err == nil {
+		return n
+	}
+	return lines / slowness
+}
+
 // StaysFinite sends a long stream through a subject under policy bounded and
 // demands that the named sizes of its status do not grow with the stream, and that
-// all of the stream is answered for. It reads so many lines, fewer with the race
-// detector, or as many as LongStreamVariable says.
+// all of the stream is answered for.
 func StaysFinite(t *testing.T, s Subject, lines int64, sizes ...string) {
-	lines /= slowness
-	if n, err := strconv.ParseInt(os.Getenv(LongStreamVariable), 10, 64); err == nil {
-		lines = n
-	}
+	lines = LongStream(lines)
 	topics := eventlog.TopicsOf("long")
 	log, err := workloadtest.NewStream(topics, lines)
 	if err != nil {

@@ -24,12 +24,9 @@ import (
 // and the cases of the suite that a guarantee can change. On a shared log only the
 // former, which is what a log can change.
 func RunGuarantees(t *testing.T, s Subject, b Backend) {
-	cases := []Case{
+	own := []Case{
 		{"a crash between the commits loses or repeats the work between them", crashBetweenCommits},
 		{"a crash between the commits during a reprocess", crashDuringReprocess},
-	}
-	if !b.Shared {
-		cases = append(cases, guaranteeCases()...)
 	}
 	for _, g := range architecture.Guarantees() {
 		if g == architecture.EffectivelyOnce {
@@ -37,22 +34,15 @@ func RunGuarantees(t *testing.T, s Subject, b Backend) {
 		}
 		s.Policy, s.Guarantee = architecture.Bounded, g
 		t.Run(string(g), func(t *testing.T) {
-			for _, c := range cases {
+			for _, c := range own {
 				t.Run(c.Name, func(t *testing.T) { c.run(t, s, b, seed()) })
 			}
+			if !b.Shared {
+				RunSome(t, s, b, "right after a stop and restart at any point", "redelivered lines count once, or as often as they come",
+					"lateness and known ids on their edges, across a restart", "the seam advances without gap or overlap",
+					"a data directory of another guarantee is refused", "right after a crash at every crash point")
+			}
 		})
-	}
-}
-
-// guaranteeCases are the cases of the suite that a guarantee can change.
-func guaranteeCases() []Case {
-	return []Case{
-		{"right after a stop and restart at any point", rightAfterRestart},
-		{"redelivered lines count once, or as often as they come", redelivered},
-		{"lateness and known ids on their edges, across a restart", latenessEdges},
-		{"the seam advances without gap or overlap", seamAdvances},
-		{"a data directory of another guarantee is refused", otherGuarantee},
-		{"right after a crash at a crash point", rightAfterCrash},
 	}
 }
 

@@ -31,7 +31,7 @@ type History struct {
 // partition keeps what is judged in the order of one partition.
 type partition struct {
 	orders, customers int64 // next offsets
-	first             map[string]event.OrderLine
+	first             map[string]*event.OrderLine
 	unusable          []mark // of both topics
 	exact             marks
 	bounded           bounded
@@ -72,7 +72,7 @@ type change struct {
 func NewHistory(partitions int) *History {
 	h := &History{decoder: *event.NewDecoder(), changes: map[int64][]change{}}
 	for range partitions {
-		h.parts = append(h.parts, &partition{first: map[string]event.OrderLine{}})
+		h.parts = append(h.parts, &partition{first: map[string]*event.OrderLine{}})
 	}
 	return h
 }
@@ -83,7 +83,7 @@ func NewBoundedHistory(partitions int, lateness time.Duration) *History {
 	h := NewHistory(partitions)
 	h.lateness = &lateness
 	for _, p := range h.parts {
-		p.bounded = bounded{lateness: lateness.Milliseconds(), watermark: math.MinInt64, first: map[string]event.OrderLine{}}
+		p.bounded = bounded{lateness: lateness.Milliseconds(), watermark: math.MinInt64, first: map[string]*event.OrderLine{}}
 	}
 	return h
 }
@@ -104,12 +104,12 @@ func (h *History) WithoutIDs() *History {
 func (h *History) AddOrder(part int, offset int64, value []byte) {
 	p := h.parts[part]
 	p.orders = offset + 1
-	var l event.OrderLine
-	if err := h.decoder.Order(value, &l); err != nil {
+	l := &event.OrderLine{}
+	if err := h.decoder.Order(value, l); err != nil {
 		p.unusable = append(p.unusable, mark{false, offset})
 		return
 	}
-	first, kept := p.isFirst(&l, offset), h.lateness != nil && p.bounded.keeps(&l, offset)
+	first, kept := p.isFirst(l, offset), h.lateness != nil && p.bounded.keeps(l, offset)
 	if !first && !kept && !h.blind {
 		return
 	}
@@ -124,10 +124,10 @@ func (h *History) AddOrder(part int, offset int64, value []byte) {
 func (p *partition) isFirst(l *event.OrderLine, offset int64) bool {
 	first, seen := p.first[l.EventID]
 	if !seen {
-		p.first[l.EventID] = *l
+		p.first[l.EventID] = l
 		return true
 	}
-	p.exact.repeated(&first, l, offset)
+	p.exact.repeated(first, l, offset)
 	return false
 }
 

@@ -14,8 +14,32 @@ type Cut struct {
 	profiles []view.Row // for revenue_by_segment, where the join is still to be made
 }
 
-// Add adds a row that a store has kept in the state's place.
+// NewCut returns an empty cut of a partial, to be filled by who keeps its rows.
+func NewCut(kind view.Partial) *Cut { return &Cut{kind: kind} }
+
+// Add adds a row that something else than a state keeps.
 func (c *Cut) Add(r view.Row) { c.rows = append(c.rows, r) }
+
+// LeastWindow is the least window (or session) start of the rows; ok is false
+// without rows.
+func (c *Cut) LeastWindow() (least int64, ok bool) {
+	schema := c.kind.Schema()
+	least = math.MaxInt64
+	for i := range c.rows {
+		least = min(least, schema.WindowOf(&c.rows[i]))
+	}
+	return least, len(c.rows) > 0
+}
+
+// AddCustomers adds the customers whose rows need a profile to the set.
+func (c *Cut) AddCustomers(set Customers) {
+	if c.kind != view.CustomerWindows {
+		return
+	}
+	for i := range c.rows {
+		set[c.rows[i].Num[1]] = struct{}{}
+	}
+}
 
 // Customers is a set of customers; nil stands for all.
 type Customers map[int64]struct{}
@@ -26,6 +50,14 @@ type span struct{ from, to int64 }
 var everything = span{math.MinInt64, math.MaxInt64}
 
 func (s span) holds(at int64) bool { return at >= s.from && at < s.to }
+
+// Range is the range of window (or session) starts, [from, to), of the rows of the
+// query's partial that its bounds reach: from math.MinInt64 or to math.MaxInt64 where
+// there is no bound. Sessions in it may have fragments outside.
+func Range(p view.Params, q view.Query) (from, to int64) {
+	r := sizesOf(p).spanOf(q)
+	return r.from, r.to
+}
 
 // spanOf is the range of partial rows that q's bounds reach.
 func (s sizes) spanOf(q view.Query) span {

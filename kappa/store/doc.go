@@ -2,6 +2,6 @@
 // one or two generations, in Pebble, changed only by atomic batches.
 //
 // It may import common. Its invariant: after a crash the store holds exactly
-// what the committed batches wrote; rows and the position they belong to never
-// part.
+// what the committed batches wrote. Whether rows and the position they belong to are
+// in one batch is for the guarantee to say.
 package store

@@ -3,5 +3,6 @@
 //
 // It may import common. Its invariant: the segments' spans join from offset 0 to
 // the manifest's coverage without gap or overlap; a file that is missing, torn
-// or foreign is refused by name.
+// or foreign is refused by name. Segments whose records were read again are kept
+// beside the spans.
 package master

@@ -1,0 +1,149 @@
+package lambda
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"strings"
+	"sync"
+
+	"archbench/common/batch"
+	"archbench/common/coverage"
+	"archbench/common/duck"
+	"archbench/common/stream"
+	"archbench/common/view"
+)
+
+// batchView is what the batch layer made of a prefix: a file for each partial,
+// which answers read the part of that they need. Only the profiles are in memory,
+// since any answer on segments may need any of them. It does not change.
+type batchView struct {
+	at       coverage.Coverage
+	rules    view.Rules
+	number   int      // of its directory; 0: there was no batch yet, and there are no files
+	sums     []uint32 // of its files
+	rows     int64    // in all of them
+	bounds   bounds
+	profiles *stream.State
+
+	reading sync.RWMutex // held for reading while an answer needs the files
+}
+
+// emptyView is that of no batch yet.
+func (l *Lambda) emptyView(rules view.Rules) *batchView {
+	return &batchView{at: coverage.Zero(l.dir.Partitions), rules: rules, profiles: stream.NewState(l.c.Params, rules)}
+}
+
+// openView looks at the files of a batch view, and loads its profiles.
+func (l *Lambda) openView(ctx context.Context, v *batchView) error {
+	for _, kind := range view.Partials() {
+		if err := l.measure(ctx, v, kind); err != nil {
+			return err
+		}
+	}
+	return l.scan(ctx, l.db, v, view.Profiles, "true", func(r view.Row) { v.profiles.MergeRow(view.Profiles, r) })
+}
+
+// measure counts the rows of a partial and takes the bounds of its windows.
+func (l *Lambda) measure(ctx context.Context, v *batchView, kind view.Partial) error {
+	path := l.viewFile(v.number, kind)
+	schema := kind.Schema()
+	window := schema.Columns[schema.Window].Name
+	var count int64
+	var least, greatest sql.NullInt64
+	row := l.db.QueryRowContext(ctx, fmt.Sprintf("SELECT count(*), min(%[1]s), max(%[1]s) FROM read_parquet(%[2]s)", window, duck.Quote(path)))
+	if err := row.Scan(&count, &least, &greatest); err != nil {
+		return fmt.Errorf("look at the batch view %s: %w", path, err)
+	}
+	v.rows += count
+	switch kind {
+	case view.CountryWindows, view.CountryPanes, view.CustomerWindows, view.SessionFragments: // all lines are in the first of them
+		v.bounds.merge(bounds{least.Int64, greatest.Int64, least.Valid})
+	}
+	return nil
+}
+
+// scan reads the rows of a partial for which a condition holds.
+func (l *Lambda) scan(ctx context.Context, db *duck.DB, v *batchView, kind view.Partial, where string, f func(view.Row)) error {
+	path := l.viewFile(v.number, kind)
+	query := fmt.Sprintf("SELECT %s FROM read_parquet(%s) WHERE %s", columns(kind.Schema()), duck.Quote(path), where)
+	if err := batch.Scan(ctx, db, kind.Schema(), query, f); err != nil {
+		return fmt.Errorf("read the batch view %s: %w", path, err)
+	}
+	return nil
+}
+
+func columns(s view.Schema) string {
+	quoted := make([]string, len(s.Columns))
+	for i, c := range s.Columns {
+		quoted[i] = `"` + c.Name + `"`
+	}
+	return strings.Join(quoted, ", ")
+}
+
+// cut reads what a query needs of a batch view, beside these cuts of the spans.
+func (l *Lambda) cutView(ctx context.Context, v *batchView, q view.Query, spans []*stream.Cut) ([]*stream.Cut, error) {
+	if v.number == 0 {
+		return nil, nil
+	}
+	kind := q.View.Partial()
+	rows := stream.NewCut(kind)
+	if err := l.scan(ctx, l.answers, v, kind, l.needed(q, spans), rows.Add); err != nil {
+		return nil, err
+	}
+	if q.View != view.RevenueBySegment {
+		return []*stream.Cut{rows}, nil
+	}
+	customers := stream.Customers{}
+	for _, c := range append(spans, rows) {
+		c.AddCustomers(customers)
+	}
+	return []*stream.Cut{rows, v.profiles.Cut(q, customers)}, nil
+}
+
+// needed is the condition on the rows of a partial that a query needs: those of
+// windows in its range and, of sessions, also those that reach a fragment in a span,
+// with which they may be one.
+func (l *Lambda) needed(q view.Query, spans []*stream.Cut) string {
+	schema := q.View.Partial().Schema()
+	window := schema.Columns[schema.Window].Name
+	from, to := stream.Range(l.c.Params, q)
+	var bounds []string
+	if from != math.MinInt64 {
+		bounds = append(bounds, fmt.Sprintf("%s >= %d", window, from))
+	}
+	if to != math.MaxInt64 {
+		bounds = append(bounds, fmt.Sprintf("%s < %d", window, to))
+	}
+	if len(bounds) == 0 {
+		return "true"
+	}
+	where := strings.Join(bounds, " AND ")
+	if q.View != view.CustomerSessions {
+		return where
+	}
+	for _, c := range spans {
+		if least, ok := c.LeastWindow(); ok {
+			where += fmt.Sprintf(" OR session_end >= %d", least-l.c.Params.SessionGap.Milliseconds())
+		}
+	}
+	return where
+}
+
+// removeView removes the files of a batch view that is served no more, when the
+// answers that read it have ended.
+func (l *Lambda) removeView(v *batchView) error {
+	v.reading.Lock()
+	defer v.reading.Unlock()
+	if v.number == 0 {
+		return nil
+	}
+	if err := os.RemoveAll(l.viewsDir(v.number)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove the batch view that was replaced: %w", err)
+	}
+	return nil
+}
