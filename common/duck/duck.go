@@ -6,6 +6,8 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/duckdb/duckdb-go/v2"
@@ -27,26 +29,16 @@ type DB struct {
 
 // Open opens a database.
 func Open(ctx context.Context, o Options) (*DB, error) {
-	settings := []string{
-		"SET autoinstall_known_extensions = false", "SET autoload_known_extensions = false", "SET preserve_insertion_order = false",
-	}
+	settings := url.Values{"autoinstall_known_extensions": {"false"}, "autoload_known_extensions": {"false"}, "preserve_insertion_order": {"false"}, "temp_directory": {o.TempDir}}
 	if o.MemoryBytes > 0 {
-		settings = append(settings, fmt.Sprintf("SET memory_limit = '%dB'", o.MemoryBytes))
+		settings.Set("memory_limit", fmt.Sprintf("%dB", o.MemoryBytes))
 	}
 	if o.Threads > 0 {
-		settings = append(settings, fmt.Sprintf("SET threads = %d", o.Threads))
+		settings.Set("threads", strconv.Itoa(o.Threads))
 	}
-	if o.TempDir != "" {
-		settings = append(settings, "SET temp_directory = "+Quote(o.TempDir))
-	}
-	connector, err := duckdb.NewConnector(o.Path, func(c driver.ExecerContext) error {
-		for _, s := range settings { // connections are opened later too, when ctx may have ended
-			if _, err := c.ExecContext(context.WithoutCancel(ctx), s, nil); err != nil {
-				return fmt.Errorf("%s: %w", s, err)
-			}
-		}
-		return nil
-	})
+	// They are the database's and set once: a connection that comes later could not
+	// set a directory again that is in use.
+	connector, err := duckdb.NewConnector(o.Path+"?"+settings.Encode(), nil)
 	if err != nil {
 		return nil, fmt.Errorf("open DuckDB %q: %w", o.Path, err)
 	}
