@@ -214,12 +214,13 @@ func TestTheStandInIsMarked(t *testing.T) {
 	if strings.Contains(render.Report(r)+render.Table(r), mark) {
 		t.Error("Kafka is called a stand-in")
 	}
-	r.Broker = results.Broker{Kind: "embedded", Product: "kfake", Partitions: 4, Because: []string{"container: no daemon"}}
+	r.Broker = results.Broker{Kind: "embedded", Product: "kfake", Partitions: 4, Compression: "zstd", Because: []string{"container: no daemon"}}
 	r.Host.CPUSets.SharedCPU = true
 	r.Run.Notes = []string{"the data was not found"}
 	report := render.Report(r)
 	opening, _, _ := strings.Cut(report, "\n## ")
 	want(t, opening, mark, "> the data was not found")
+	want(t, report, "4 partitions of each topic, what is written compressed by zstd")
 	want(t, report, "kfake (embedded)", "Passed over: container: no daemon", "`shared_cpu`")
 	want(t, render.Table(r), mark, "kfake (embedded)", "the data was not found")
 }
