@@ -460,6 +460,8 @@ func (k *Kappa) Coverage() *coverage.Announcer { return k.announcer }
 
 // Status implements architecture.Architecture.
 func (k *Kappa) Status() architecture.Status {
+	k.mu.Lock() // no switch comes between
+	defer k.mu.Unlock()
 	in := k.served.Load()
 	s := architecture.Status{Architecture: "kappa", Rules: in.Rules, Policy: k.c.Policy, Guarantee: k.c.Guarantee, Coverage: in.position(),
 		Commits: k.commits.Load(), CrashPoints: CrashPoints(k.c.Guarantee), Bugs: append(Bugs(), BoundedBugs()...), State: map[string]int64{},
@@ -467,8 +469,6 @@ func (k *Kappa) Status() architecture.Status {
 	for _, p := range in.partitions {
 		p.report(&s)
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
 	s.Committed, s.Reigns = k.committed.Clone(), k.roles.Reigns
 	if k.end.Orders != nil {
 		s.Lag = max(0, k.end.Sum()-s.Coverage.Sum())
