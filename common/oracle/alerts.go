@@ -25,12 +25,22 @@ func (h *History) Alerts(from, to coverage.Coverage, r view.Rules, p view.Params
 }
 
 // BoundedAlerts returns them of the lines that policy bounded keeps, from the
-// beginning of the log on.
+// beginning of the log on, whatever an answer's seam.
 func (h *History) BoundedAlerts(from, to coverage.Coverage, r view.Rules, p view.Params) ([]Alert, error) {
+	return h.alertsBehind(coverage.Zero(len(h.parts)), from, to, r, p)
+}
+
+// AlertsWithoutIDs returns them by definitions that are exact but for ids, which the
+// history must not recognise.
+func (h *History) AlertsWithoutIDs(from, to coverage.Coverage, r view.Rules, p view.Params) ([]Alert, error) {
+	return h.alertsBehind(to, from, to, r, p)
+}
+
+func (h *History) alertsBehind(seam, from, to coverage.Coverage, r view.Rules, p view.Params) ([]Alert, error) {
 	if h.lateness == nil {
 		return nil, errNotBounded
 	}
-	return h.alerts(from, to, h.boundedly(to, coverage.Zero(len(h.parts))), r, p)
+	return h.alerts(from, to, h.boundedly(to, seam), r, p)
 }
 
 func (h *History) alerts(from, to coverage.Coverage, counted set, r view.Rules, p view.Params) ([]Alert, error) {
