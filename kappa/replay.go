@@ -184,7 +184,8 @@ func (k *Kappa) trySwitch(ctx context.Context, r *replay) (switched bool, err er
 		return false, k.broken
 	}
 	if err := k.commitSwitch(r.next, target); err != nil {
-		k.broken = err // the changes were taken
+		k.broken = err        // the changes were taken
+		old.live.Store(false) // the role may have been, so it must neither announce nor raise alerts any more
 		return false, err
 	}
 	k.announcing.Lock()
