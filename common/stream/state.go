@@ -134,7 +134,7 @@ func (s *State) AddLine(l *event.OrderLine) (c Crossing, crossed bool) {
 		return c, false
 	}
 	window := view.WindowStart(at, s.sizes.alert)
-	sum := s.spend.add(window, l.CustomerID, values{gross})[0]
+	sum := s.spend.add(window, l.CustomerID, values{gross}).values[0]
 	return Crossing{window, l.CustomerID, sum}, crosses(sum, gross, s.threshold)
 }
 

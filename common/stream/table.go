@@ -31,7 +31,7 @@ type changedCell[K comparable] struct {
 func newTable[K comparable]() *table[K] { return &table[K]{windows: map[int64]map[K]*cell{}} }
 
 // add sums values into a row and returns it.
-func (t *table[K]) add(window int64, key K, v values) values {
+func (t *table[K]) add(window int64, key K, v values) *cell {
 	c, isNew := t.cell(window, key)
 	if isNew || v != (values{}) {
 		t.note(window, key, c)
@@ -39,7 +39,7 @@ func (t *table[K]) add(window int64, key K, v values) values {
 	for i := range v {
 		c.values[i] += v[i]
 	}
-	return c.values
+	return c
 }
 
 // cell is a row, made on first use.
