@@ -21,6 +21,7 @@ type position struct{ orders, customers int64 }
 // are kept up.
 type span struct {
 	from, to position
+	records  int64 // that were read into it
 	states   map[view.Rules]*stream.State
 }
 
@@ -66,6 +67,12 @@ func (p *partition) newSpan() {
 	p.spans = append(p.spans, s)
 }
 
+// reached notes how far the span goes now.
+func (s *span) reached(at position, records int) {
+	s.to = at
+	s.records += int64(records)
+}
+
 func (p *partition) growing() *span { return p.spans[len(p.spans)-1] }
 
 // addOrders takes a batch into the speed layer and into the next segment.
@@ -83,7 +90,7 @@ func (p *partition) addOrders(b intake.Orders) {
 		p.addLine(&r.Line)
 	}
 	p.at.orders = b.Next
-	p.growing().to = p.at
+	p.growing().reached(p.at, len(b.Records))
 }
 
 // addLine adds a line to the growing span if it counts.
@@ -129,7 +136,7 @@ func (p *partition) addCustomers(b intake.Customers) {
 		p.addChange(&r.Change, r.Offset)
 	}
 	p.at.customers = b.Next
-	p.growing().to = p.at
+	p.growing().reached(p.at, len(b.Records))
 }
 
 func (p *partition) addChange(c *event.ProfileChange, offset int64) {
@@ -166,16 +173,16 @@ func (p *partition) takeLocked() share {
 }
 
 // seal hands over what waits for a segment and begins a new span, under these
-// rules, where the segment ends.
-func (p *partition) seal(rules []view.Rules) share {
+// rules, where the segment ends. It says how many records the old span holds.
+func (p *partition) seal(rules []view.Rules) (s share, ended int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.rules = rules
+	p.rules, ended = rules, p.growing().records
 	p.newSpan()
 	if p.known != nil {
 		p.known.Forget(p.seen.Horizon(), p.params.Segment)
 	}
-	return p.takeLocked()
+	return p.takeLocked(), ended
 }
 
 // forget drops the spans that end at or before a position, and the states of
