@@ -74,6 +74,9 @@ func (u *Unified) process(ctx context.Context, orders []order, customers []custo
 			}
 		}
 	}
+	if err := u.lake.Flush(ctx); err != nil {
+		return err
+	}
 	if err := u.c.Faults.Point(afterGold); err != nil {
 		return err
 	}

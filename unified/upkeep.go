@@ -94,16 +94,13 @@ func (u *Unified) tidy(ctx context.Context) error {
 
 // startMerge begins the work that a table needs, if any.
 func (u *Unified) startMerge(ctx context.Context, t tableOf) error {
-	files, err := u.lake.Files(ctx, t.namespace, t.name)
-	if err != nil {
-		return err
-	}
 	now := u.current()
-	m := &merge{table: t, generation: now.Generation, small: small(files), began: time.Now(), done: make(chan error, 1)}
+	m := &merge{table: t, generation: now.Generation, small: small(u.lake.Files(t.namespace, t.name)), began: time.Now(), done: make(chan error, 1)}
 	if len(m.small) < mergeAt {
 		m.small = nil
 	}
 	if t.isGold() {
+		var err error
 		if m.served, err = u.grown(ctx, now.Generation, view.Partial(t.name)); err != nil {
 			return err
 		}
