@@ -31,6 +31,7 @@ func (u *Unified) microBatch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	u.inbox.giveBack(orders)
 	u.mu.Lock()
 	u.committed = at
 	u.mu.Unlock()

@@ -13,6 +13,7 @@ import (
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/io"
 	"github.com/apache/iceberg-go/table"
+	"golang.org/x/sync/errgroup"
 )
 
 // A committer is the catalog as tables see it. It writes a commit's metadata file at
@@ -102,9 +103,43 @@ func (l *Lake) adopt(namespace, name string, t *table.Table) {
 	l.keep(namespace, name, table.New(t.Identifier(), t.Metadata(), t.MetadataLocation(), io.LoadFSFunc(iceberg.Properties{}, t.MetadataLocation()), committer{l}))
 }
 
-// Flush makes all commits since the last one known to the catalog's database, in one
-// transaction. Until then a crash takes them back.
+// Flush brings the data files of all commits since the last one to disk, side by
+// side, and makes the commits known to the catalog's database in one transaction.
+// Until then a crash takes them back.
 func (l *Lake) Flush(ctx context.Context) error {
+	// One Flush may bring another's files to disk, so the other has to wait for it.
+	l.flushing.Lock()
+	defer l.flushing.Unlock()
+	if err := l.syncFiles(); err != nil {
+		return err
+	}
+	return l.moveRows(ctx)
+}
+
+func (l *Lake) syncFiles() error {
+	l.mu.Lock()
+	files := l.unsynced
+	l.unsynced = nil
+	l.mu.Unlock()
+	var g errgroup.Group
+	for _, path := range files {
+		g.Go(func() error { return syncFile(path) })
+	}
+	return g.Wait()
+}
+
+func syncFile(path string) error {
+	f, err := os.Open(path)
+	if err == nil {
+		err = errors.Join(f.Sync(), f.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("bring a data file to disk: %w", err)
+	}
+	return nil
+}
+
+func (l *Lake) moveRows(ctx context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.pending) == 0 {

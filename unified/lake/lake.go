@@ -61,10 +61,14 @@ type Lake struct {
 	catalog *sqlcatalog.Catalog
 	files   atomic.Int64
 
+	flushing sync.Mutex // held by a Flush, and taken before mu
+
 	mu      sync.Mutex // guards what follows
 	tables  map[string]*table.Table
 	pending map[string]move     // commits that the catalog's database does not know yet
 	live    map[string][]string // data files of a table's current snapshot
+	// unsynced are data files of commits that need not be on disk yet.
+	unsynced []string
 }
 
 func (l *Lake) table(namespace, name string) *table.Table {
@@ -159,7 +163,7 @@ func (l *Lake) Add(ctx context.Context, namespace, name, path string, at coverag
 	}); err != nil {
 		return err
 	}
-	l.setFiles(namespace, name, append(l.Files(namespace, name), path))
+	l.added(namespace, name, append(l.Files(namespace, name), path), path)
 	return nil
 }
 
@@ -171,8 +175,16 @@ func (l *Lake) Replace(ctx context.Context, namespace, name string, old []string
 		return err
 	}
 	kept := slices.DeleteFunc(l.Files(namespace, name), func(f string) bool { return slices.Contains(old, f) })
-	l.setFiles(namespace, name, append(kept, path))
+	l.added(namespace, name, append(kept, path), path)
 	return nil
+}
+
+// added keeps the list of a table's files, to which a commit added one.
+func (l *Lake) added(namespace, name string, files []string, path string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.live[key(namespace, name)] = files
+	l.unsynced = append(l.unsynced, path)
 }
 
 func properties(at coverage.Coverage) iceberg.Properties {
@@ -352,6 +364,8 @@ func (l *Lake) Drop(ctx context.Context, namespace, name string) error {
 	delete(l.tables, key(namespace, name))
 	delete(l.pending, key(namespace, name))
 	delete(l.live, key(namespace, name))
+	folder := filepath.Join(l.dir, namespace, name) + string(filepath.Separator)
+	l.unsynced = slices.DeleteFunc(l.unsynced, func(f string) bool { return strings.HasPrefix(f, folder) })
 	l.mu.Unlock()
 	if err := os.RemoveAll(filepath.Join(l.dir, namespace, name)); err != nil {
 		return fmt.Errorf("remove the files of table %s.%s: %w", namespace, name, err)

@@ -48,23 +48,15 @@ func (l *Lake) snapshot(namespace, name string) int64 {
 // local is the path of a file that Iceberg names by URL.
 func local(url string) string { return strings.TrimPrefix(url, "file://") }
 
-// Seal brings a written file to disk and the sum of its content into its name. It
-// returns the new path.
+// Seal brings the sum of a written file's content into its name and returns the new
+// path. The next Flush after it was committed brings it to disk.
 func Seal(path string) (string, error) {
-	f, err := os.Open(path)
+	sum, err := sumOf(path)
 	if err != nil {
 		return "", fmt.Errorf("seal %s: %w", path, err)
 	}
-	defer f.Close()
-	sum, err := sumFrom(f)
-	if err == nil {
-		err = f.Sync()
-	}
 	sealed := fmt.Sprintf("%s-%08x.parquet", strings.TrimSuffix(path, ".parquet"), sum)
-	if err == nil {
-		err = os.Rename(path, sealed)
-	}
-	if err != nil {
+	if err := os.Rename(path, sealed); err != nil {
 		return "", fmt.Errorf("seal %s: %w", path, err)
 	}
 	return sealed, nil
