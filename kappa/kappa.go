@@ -23,7 +23,7 @@ import (
 )
 
 // formatVersion is that of the data directory.
-const formatVersion = 2
+const formatVersion = 3
 
 // Crash points of its own; those of package intake come on top.
 const (
