@@ -14,7 +14,7 @@ import (
 
 func subject() conformance.Subject {
 	return conformance.Subject{
-		Name: "kappa", CrashPoints: kappa.CrashPoints, BetweenCommits: "kappa.between-commits",
+		Name: "kappa", CrashPoints: kappa.CrashPoints, BetweenCommits: "kappa.between-commits", AroundSwitch: []string{"kappa.before-switch", "kappa.after-switch"},
 		Open: func(ctx context.Context, c architecture.Config) (architecture.Architecture, error) {
 			return kappa.Open(ctx, c)
 		},

@@ -3,9 +3,12 @@ package kappa
 import (
 	"context"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
+	"archbench/common/alerts"
 	"archbench/common/architecture"
 	"archbench/common/coverage"
 	"archbench/common/event"
@@ -23,6 +26,7 @@ const replayChunk = 256
 // instance is one generation of the state, in memory.
 type instance struct {
 	store.Generation
+	k          *Kappa
 	partitions []*partition
 	live       atomic.Bool        // is served: announces and answers
 	stop       context.CancelFunc // ends its reading; set when that begins
@@ -32,6 +36,7 @@ type instance struct {
 
 	mu     sync.Mutex
 	vector coverage.Coverage // what answers include
+	early  []alerts.Alert    // not raised, while not served
 }
 
 // partition is one partition of both topics.
@@ -50,7 +55,7 @@ type partition struct {
 
 // load reads a generation from the store.
 func (k *Kappa) load(g store.Generation) (*instance, error) {
-	in := &instance{Generation: g, vector: coverage.Zero(k.dir.Partitions), failed: make(chan error, 1)}
+	in := &instance{Generation: g, k: k, vector: coverage.Zero(k.dir.Partitions), failed: make(chan error, 1)}
 	for n := range k.dir.Partitions {
 		p, err := k.loadPartition(g, n)
 		if err != nil {
@@ -210,13 +215,16 @@ func (p *partition) addOrders(in *instance, b intake.Orders) {
 			p.position.Unusable++
 			continue
 		}
-		p.addLine(&r.Line)
+		if c, crossed := p.addLine(&r.Line); crossed {
+			in.raise(p.number, r.Offset, c)
+		}
 	}
 	p.position.Orders = b.Next
 	in.advance(p.number, p.position)
 }
 
-func (p *partition) addLine(l *event.OrderLine) {
+// addLine adds a line if it counts.
+func (p *partition) addLine(l *event.OrderLine) (c stream.Crossing, crossed bool) {
 	counts := false
 	switch p.seen.Claim(l) {
 	case stream.First:
@@ -232,9 +240,46 @@ func (p *partition) addLine(l *event.OrderLine) {
 		p.position.Late++
 		counts = p.faults.Bug(bugCountLate)
 	}
-	if counts {
-		p.state.AddLine(l)
+	if !counts {
+		return c, false
 	}
+	return p.state.AddLine(l)
+}
+
+// raise raises an alert. An instance that is not served writes none, and keeps those
+// of lines that the served one has not read yet: if it is served before these are,
+// they are its own.
+func (in *instance) raise(partition int, offset int64, c stream.Crossing) {
+	a := alerts.Alert{Rules: in.Rules, WindowStart: c.WindowStart, CustomerID: c.CustomerID, GrossMilli: c.GrossMilli, OrdersPartition: partition, OrdersOffset: offset}
+	if in.live.Load() || in.k.c.Faults.Bug(alerts.BugShadow) {
+		in.k.alerts.Raise(a)
+		return
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	a.DetectedUS = time.Now().UnixMicro()
+	in.early = append(in.early, a)
+	if len(in.early) >= mostEarly {
+		in.early = since(in.early, in.k.served.Load().position())
+	}
+}
+
+// mostEarly is how many alerts an instance that is not served gathers before it
+// looks which of them it may still need.
+const mostEarly = 10_000
+
+// since are the alerts whose lines lie at these offsets or later.
+func since(all []alerts.Alert, from coverage.Coverage) []alerts.Alert {
+	return slices.DeleteFunc(all, func(a alerts.Alert) bool { return a.OrdersOffset < from.Orders[a.OrdersPartition] })
+}
+
+// earlySince are the alerts that the instance did not raise and must if it is served
+// from this vector on.
+func (in *instance) earlySince(from coverage.Coverage) []alerts.Alert {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.early = since(in.early, from)
+	return in.early
 }
 
 // addCustomers applies a batch of profile changes.

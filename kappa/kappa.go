@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"archbench/common/alerts"
 	"archbench/common/architecture"
 	"archbench/common/coverage"
 	"archbench/common/datadir"
@@ -23,6 +24,8 @@ import (
 )
 
 // formatVersion is that of the data directory.
+// Since 3 ids lie many to an entry, and the store knows the alerts that wait and
+// from where on which rules were served.
 const formatVersion = 3
 
 // Crash points of its own; those of package intake come on top.
@@ -45,7 +48,7 @@ const (
 
 // CrashPoints lists the places where Kappa can be killed between two steps.
 func CrashPoints(g architecture.Guarantee) []string {
-	points := []string{intake.BeforeDeadLetter, intake.AfterDeadLetter, beforeCommit, afterCommit, afterRequest, beforeSwitch, afterSwitch, afterCleanup}
+	points := []string{intake.BeforeDeadLetter, intake.AfterDeadLetter, alerts.BeforeAlerts, alerts.AfterAlerts, beforeCommit, afterCommit, afterRequest, beforeSwitch, afterSwitch, afterCleanup}
 	if g != architecture.EffectivelyOnce {
 		points = append(points, betweenCommits)
 	}
@@ -53,7 +56,9 @@ func CrashPoints(g architecture.Guarantee) []string {
 }
 
 // Bugs lists the bugs that can be planted, to prove that the harness finds them.
-func Bugs() []string { return []string{bugCountTwice, bugAnnounceLead, bugDropReturned} }
+func Bugs() []string {
+	return []string{bugCountTwice, bugAnnounceLead, bugDropReturned, alerts.BugForget, alerts.BugShadow}
+}
 
 // BoundedBugs lists those that only show under policy bounded.
 func BoundedBugs() []string { return []string{bugCountLate, bugForgetMark, bugForgetClosed} }
@@ -64,6 +69,7 @@ type Kappa struct {
 	dir        *datadir.Dir
 	store      *store.Store
 	announcer  *coverage.Announcer
+	alerts     *alerts.Outbox
 	served     atomic.Pointer[instance]
 	commits    atomic.Int64
 	durations  architecture.Durations
@@ -77,6 +83,7 @@ type Kappa struct {
 	mu         sync.Mutex // guards what follows and the roles in the store
 	roles      store.Roles
 	committed  coverage.Coverage // of the served generation
+	kept       uint64            // change of the alerts that the store has
 	replay     *replay           // running; nil if none
 	last       *architecture.Progress
 	requested  chan struct{} // tells Run that a replay was asked for
@@ -106,7 +113,7 @@ func Open(ctx context.Context, c architecture.Config) (*Kappa, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &Kappa{c: c, dir: dir, announcer: coverage.NewAnnouncer(), watermarks: intake.NewWatermarks(dir.Partitions), requested: make(chan struct{}, 1), crashed: make(chan error, 1)}
+	k := &Kappa{c: c, dir: dir, announcer: coverage.NewAnnouncer(), alerts: alerts.NewOutbox(c.Log, c.Topics.Alerts, c.Faults, c.Logger), watermarks: intake.NewWatermarks(dir.Partitions), requested: make(chan struct{}, 1), crashed: make(chan error, 1)}
 	if err := k.recover(); err != nil {
 		return nil, errors.Join(err, k.close())
 	}
@@ -126,13 +133,18 @@ func (k *Kappa) recover() error {
 		return err
 	}
 	if !ok {
-		roles = store.Roles{Served: store.Generation{Number: 1, Rules: k.c.Rules}}
+		roles = store.Roles{Served: store.Generation{Number: 1, Rules: k.c.Rules}, Reigns: architecture.FirstReign(k.c.Rules, k.dir.Partitions)}
 		b := k.store.NewBatch()
 		if err := errors.Join(b.SetRoles(roles), b.Commit()); err != nil {
 			return err
 		}
 	}
 	k.roles = roles
+	waiting, err := k.store.Alerts()
+	if err != nil {
+		return err
+	}
+	k.alerts.Restore(waiting)
 	served, err := k.load(roles.Served)
 	if err != nil {
 		return err
@@ -207,6 +219,7 @@ func (k *Kappa) Run(ctx context.Context) (err error) {
 	g, gctx := architecture.NewGroup(ctx)
 	f := followers{k, g, gctx}
 	f.start(served)
+	g.Go(func() error { return k.alerts.Run(gctx) })
 	g.Go(func() error { return k.commitLoop(gctx) })
 	g.Go(func() error { return k.replayLoop(gctx, f) })
 	g.Go(func() error { return k.watchEnd(gctx) })
@@ -263,7 +276,10 @@ func (k *Kappa) follow(ctx context.Context, in *instance) error {
 		g.Go(func() error {
 			return source.FollowOrders(ctx, at.Orders, func(b intake.Orders) error {
 				p.addOrders(in, b)
-				return k.applied(ctx, in, n)
+				if err := k.applied(ctx, in, n); err != nil {
+					return err
+				}
+				return k.alerts.Room(ctx)
 			})
 		})
 		g.Go(func() error {
@@ -292,7 +308,7 @@ func (k *Kappa) applied(ctx context.Context, in *instance, partition int) error 
 		}
 		k.announcer.Announce(vector, int(in.Rules))
 	}
-	return ctx.Err()
+	return nil
 }
 
 // commitLoop commits what changed, at every interval.
@@ -334,7 +350,11 @@ func (k *Kappa) commit() (err error) {
 			return errors.Join(err, c.close())
 		}
 	}
-	if c.positions.Empty() { // as nothing changes without a position
+	kept, err := k.writeAlerts(c, nil)
+	if err != nil {
+		return errors.Join(err, c.close())
+	}
+	if c.positions.Empty() && c.state.Empty() { // nothing changes without a position, but for the alerts
 		return c.close()
 	}
 	if err := k.c.Faults.Point(beforeCommit); err != nil {
@@ -346,10 +366,21 @@ func (k *Kappa) commit() (err error) {
 	for _, in := range written {
 		in.forget()
 	}
-	k.committed = served
+	k.committed, k.kept = served, kept
 	k.commits.Add(1)
 	k.durations.Since(architecture.Commit, began)
 	return k.c.Faults.Point(afterCommit)
+}
+
+// writeAlerts puts the alerts that wait into the commit, and more that are raised
+// when it is made. The lines that raised them were written before, so none of these
+// is committed without its alert.
+func (k *Kappa) writeAlerts(c commit, more []alerts.Alert) (change uint64, err error) {
+	waiting, change := k.alerts.Waiting()
+	if change == k.kept && len(more) == 0 {
+		return change, nil
+	}
+	return change, c.state.SetAlerts(append(waiting, more...))
 }
 
 // watchEnd keeps the log's end for lag and readiness.
@@ -430,16 +461,16 @@ func (k *Kappa) Coverage() *coverage.Announcer { return k.announcer }
 
 // Status implements architecture.Architecture.
 func (k *Kappa) Status() architecture.Status {
+	k.mu.Lock() // no switch comes between
+	defer k.mu.Unlock()
 	in := k.served.Load()
 	s := architecture.Status{Architecture: "kappa", Rules: in.Rules, Policy: k.c.Policy, Guarantee: k.c.Guarantee, Coverage: in.position(),
 		Commits: k.commits.Load(), CrashPoints: CrashPoints(k.c.Guarantee), Bugs: append(Bugs(), BoundedBugs()...), State: map[string]int64{},
-		WatermarksMS: k.watermarks.MS(), Durations: k.durations.Snapshot(architecture.Commit, architecture.Compaction)}
+		Alerts: k.alerts.Counts(), WatermarksMS: k.watermarks.MS(), Durations: k.durations.Snapshot(architecture.Commit, architecture.Compaction)}
 	for _, p := range in.partitions {
 		p.report(&s)
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	s.Committed = k.committed.Clone()
+	s.Committed, s.Reigns = k.committed.Clone(), k.roles.Reigns
 	if k.end.Orders != nil {
 		s.Lag = max(0, k.end.Sum()-s.Coverage.Sum())
 		k.ready = k.ready || s.Coverage.AtLeast(k.readyAt)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"archbench/common/architecture"
@@ -49,7 +50,7 @@ func (k *Kappa) Reprocess(ctx context.Context, rules view.Rules) (architecture.O
 	}
 	k.generation++
 	g := store.Generation{Number: k.generation, Rules: rules}
-	roles := store.Roles{Served: k.roles.Served, Replay: &g}
+	roles := store.Roles{Served: k.roles.Served, Replay: &g, Reigns: k.roles.Reigns}
 	if err := k.setRoles(roles); err != nil {
 		return 0, err
 	}
@@ -137,7 +138,8 @@ func (k *Kappa) catchUp(ctx context.Context, r *replay) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if time.Now().Before(notBefore) || r.next.position().Missing(k.served.Load().position()) > near {
+		at := k.served.Load().position()
+		if time.Now().Before(notBefore) || r.next.position().Missing(at) > near || !k.pastStart(at) {
 			continue
 		}
 		if switched, err := k.trySwitch(ctx, r); switched || err != nil {
@@ -147,6 +149,15 @@ func (k *Kappa) catchUp(ctx context.Context, r *replay) error {
 	}
 }
 
+// pastStart reports whether a position lies beyond all that may have been served
+// before a crash. Lines that were, under the old rules, and raised alerts under them,
+// are so never served under the new ones first.
+func (k *Kappa) pastStart(at coverage.Coverage) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return at.AtLeast(k.readyAt)
+}
+
 // trySwitch stops the served instance for up to maxPause. If the replay reaches
 // it in that time, one durable record makes the replay the served instance.
 func (k *Kappa) trySwitch(ctx context.Context, r *replay) (switched bool, err error) {
@@ -154,7 +165,8 @@ func (k *Kappa) trySwitch(ctx context.Context, r *replay) (switched bool, err er
 	old.gate.Lock()
 	defer old.gate.Unlock()
 	deadline := time.Now().Add(maxPause)
-	for target := old.position(); !r.next.position().AtLeast(target); {
+	target := old.position()
+	for !r.next.position().AtLeast(target) {
 		select {
 		case <-time.After(500 * time.Microsecond):
 		case <-ctx.Done():
@@ -164,12 +176,14 @@ func (k *Kappa) trySwitch(ctx context.Context, r *replay) (switched bool, err er
 			return false, nil
 		}
 	}
+	r.next.gate.Lock() // so that it is clear which lines it adds as the served one
+	defer r.next.gate.Unlock()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.broken != nil {
 		return false, k.broken
 	}
-	if err := k.commitSwitch(r.next); err != nil {
+	if err := k.commitSwitch(r.next, target); err != nil {
 		k.broken = err // the changes were taken
 		return false, err
 	}
@@ -187,12 +201,15 @@ func (k *Kappa) trySwitch(ctx context.Context, r *replay) (switched bool, err er
 }
 
 // commitSwitch writes the new instance's changes and its role in one commit, the
-// role with the last of it.
-func (k *Kappa) commitSwitch(next *instance) error {
+// role with the last of it. It is served from this vector on, which the old one
+// reached: alerts of later lines that it has read are raised now.
+func (k *Kappa) commitSwitch(next *instance, from coverage.Coverage) error {
 	c := k.newCommit()
 	at, err := next.write(c)
-	roles := store.Roles{Served: next.Generation}
-	if err := errors.Join(err, c.last.SetRoles(roles)); err != nil {
+	early := next.earlySince(from)
+	kept, alertsErr := k.writeAlerts(c, early)
+	roles := store.Roles{Served: next.Generation, Reigns: append(slices.Clone(k.roles.Reigns), architecture.Reign{Rules: next.Rules, From: from})}
+	if err := errors.Join(err, alertsErr, c.last.SetRoles(roles)); err != nil {
 		return errors.Join(err, c.close())
 	}
 	if err := k.c.Faults.Point(beforeSwitch); err != nil {
@@ -201,8 +218,9 @@ func (k *Kappa) commitSwitch(next *instance) error {
 	if err := k.complete(c); err != nil {
 		return err
 	}
+	k.alerts.Add(early...)
 	next.forget()
-	k.roles, k.committed = roles, at
+	k.roles, k.committed, k.kept = roles, at, kept
 	k.commits.Add(1)
 	return k.c.Faults.Point(afterSwitch)
 }
@@ -227,7 +245,7 @@ func (k *Kappa) giveUp(r *replay, why error) error {
 	p := r.progress(k.end)
 	p.Running, p.Failed = false, why.Error()
 	k.replay, k.last = nil, p
-	if err := k.setRoles(store.Roles{Served: k.roles.Served}); err != nil {
+	if err := k.setRoles(store.Roles{Served: k.roles.Served, Reigns: k.roles.Reigns}); err != nil {
 		return err
 	}
 	return k.cleanUp(r.next.Number)

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -29,17 +30,19 @@ type pointer struct {
 	Want     view.Rules        `json:"want,omitempty"` // rules asked for and not yet served
 	// Repeated is how many of the master dataset's repeated segments the view holds.
 	Repeated int `json:"repeated,omitempty"`
+	// Reigns are the rules that were served, and from where on.
+	Reigns []architecture.Reign `json:"reigns"`
 	// Sums are the CRC-32C of the batch view's files, in the order of view.Partials.
 	Sums []uint32 `json:"sums"`
 }
 
 const (
 	pointerName    = "batch-pointer"
-	pointerVersion = 2
+	pointerVersion = 3
 )
 
 func (l *Lambda) loadPointer() (pointer, error) {
-	p := pointer{Rules: l.c.Rules, Coverage: coverage.Zero(l.dir.Partitions)}
+	p := pointer{Rules: l.c.Rules, Coverage: coverage.Zero(l.dir.Partitions), Reigns: architecture.FirstReign(l.c.Rules, l.dir.Partitions)}
 	path := filepath.Join(l.c.Dir, pointerName)
 	content, err := durable.Load(path, pointerName, pointerVersion)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -150,6 +153,9 @@ func (l *Lambda) batchLoop(ctx context.Context) error {
 		work, stop := context.WithCancel(ctx)
 		l.mu.Lock()
 		p := l.pointer
+		if !l.pastStart() {
+			p.Want = 0
+		}
 		l.preempt = stop
 		l.mu.Unlock()
 		err := l.runBatch(work, p)
@@ -194,6 +200,9 @@ func (l *Lambda) runBatch(ctx context.Context, p pointer) error {
 		return err
 	}
 	if err := l.c.Faults.Point(afterBatch); err != nil {
+		return err
+	}
+	if err := l.plantAlertBug(ctx, v); err != nil {
 		return err
 	}
 	old, err := l.swapIn(v)
@@ -344,6 +353,9 @@ func (l *Lambda) keep(ctx context.Context, at coverage.Coverage, all share) erro
 	if err := l.c.Faults.Point(afterSegment); err != nil {
 		return err
 	}
+	if err := l.keepAlerts(); err != nil {
+		return err
+	}
 	return l.master.Commit(g, all.unusable)
 }
 
@@ -413,11 +425,11 @@ func (l *Lambda) swapIn(v *batchView) (old *batchView, err error) {
 	defer l.swap.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	next := pointer{Number: v.number, Rules: v.rules, Coverage: v.at, Want: l.pointer.Want, Sums: v.sums, Repeated: l.master.Repeated()}
+	next := pointer{Number: v.number, Rules: v.rules, Coverage: v.at, Want: l.pointer.Want, Sums: v.sums, Repeated: l.master.Repeated(), Reigns: l.pointer.Reigns}
 	if next.Want == v.rules {
 		next.Want = 0
 	}
-	if err := l.savePointer(next); err != nil {
+	if err := l.savePointerOfView(&next); err != nil {
 		return nil, err
 	}
 	if err := l.c.Faults.Point(afterPointer); err != nil {
@@ -431,10 +443,34 @@ func (l *Lambda) swapIn(v *batchView) (old *batchView, err error) {
 		p.forget(position{v.at.Orders[n], v.at.Customers[n]}, []view.Rules{v.rules})
 	}
 	if switched {
+		l.vector = coverage.Max(l.vector, next.Reigns[len(next.Reigns)-1].From) // what answers include, announced or not
 		l.announcer.Announce(l.vector.Clone(), int(v.rules))
 		l.reprocess = &architecture.Progress{Rules: v.rules, Switched: true, Done: l.vector.Sum(), Total: l.vector.Sum(), Seconds: time.Since(l.requested).Seconds()}
 	}
 	return old, nil
+}
+
+// savePointerOfView saves the pointer to a new batch view. If it changes the rules,
+// no partition advances meanwhile, so that it is clear which lines raise alerts under
+// which rules; those raised under the old ones are kept before.
+func (l *Lambda) savePointerOfView(next *pointer) error {
+	if next.Rules == l.pointer.Rules {
+		return l.savePointer(*next)
+	}
+	from := coverage.Zero(len(l.partitions))
+	for n, p := range l.partitions {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		from.Orders[n], from.Customers[n] = p.at.orders, p.at.customers
+	}
+	next.Reigns = append(slices.Clone(next.Reigns), architecture.Reign{Rules: next.Rules, From: from})
+	if err := errors.Join(l.keepAlerts(), l.savePointer(*next)); err != nil {
+		return err
+	}
+	for n, p := range l.partitions {
+		p.reign(next.Rules, from.Orders[n])
+	}
+	return nil
 }
 
 // plantSeamBugs moves the seam that the serving layer believes in. The check at

@@ -14,7 +14,7 @@ import (
 
 func subject() conformance.Subject {
 	return conformance.Subject{
-		Name: "lambda", CrashPoints: lambda.CrashPoints, BetweenCommits: "lambda.between-commits", KeepsHistory: true, HasSeam: true,
+		Name: "lambda", CrashPoints: lambda.CrashPoints, BetweenCommits: "lambda.between-commits", AroundSwitch: []string{"lambda.after-batch-files", "lambda.after-pointer"}, KeepsHistory: true, HasSeam: true,
 		Open: func(ctx context.Context, c architecture.Config) (architecture.Architecture, error) {
 			return lambda.Open(ctx, c)
 		},

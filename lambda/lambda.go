@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"archbench/common/alerts"
 	"archbench/common/architecture"
 	"archbench/common/coverage"
 	"archbench/common/datadir"
@@ -24,8 +25,9 @@ import (
 const intakeChunk = 512
 
 // formatVersion is that of the data directory. Since 2 the manifest counts unusable
-// records by segment.
-const formatVersion = 2
+// records by segment; since 3 the alerts that wait are kept, and from where on which
+// rules were served.
+const formatVersion = 3
 
 // Crash points of its own; those of package intake come on top.
 const (
@@ -47,7 +49,7 @@ const (
 
 // CrashPoints lists the places where Lambda can be killed between two steps.
 func CrashPoints(g architecture.Guarantee) []string {
-	points := []string{intake.BeforeDeadLetter, intake.AfterDeadLetter, afterSegment, afterManifest, afterMerge, afterBatch, afterPointer, afterRequest}
+	points := []string{intake.BeforeDeadLetter, intake.AfterDeadLetter, alerts.BeforeAlerts, alerts.AfterAlerts, afterSegment, afterManifest, afterMerge, afterBatch, afterPointer, afterRequest}
 	if g != architecture.EffectivelyOnce {
 		points = append(points, betweenCommits)
 	}
@@ -55,7 +57,9 @@ func CrashPoints(g architecture.Guarantee) []string {
 }
 
 // Bugs lists the bugs that can be planted, to prove that the harness finds them.
-func Bugs() []string { return []string{bugCountTwice, bugSeamOverlap, bugSeamGap} }
+func Bugs() []string {
+	return []string{bugCountTwice, bugSeamOverlap, bugSeamGap, alerts.BugForget, alerts.BugShadow}
+}
 
 // BoundedBugs lists those that only show under policy bounded.
 func BoundedBugs() []string { return []string{bugCountLate, bugForgetMark} }
@@ -69,11 +73,15 @@ type Lambda struct {
 	master     *master.Master
 	partitions []*partition
 	announcer  *coverage.Announcer
+	alerts     *alerts.Outbox
 	commits    atomic.Int64
 	durations  architecture.Durations
 	watermarks *intake.Watermarks
 	backlog    *backlog
 	segmentDue chan struct{} // enough waits for a segment
+
+	keeping sync.Mutex // held while the alerts that wait are kept
+	kept    uint64     // the change of them that is
 
 	sealing sync.Mutex // held while the master dataset grows or its segments are merged
 	broken  error      // of seal
@@ -112,7 +120,7 @@ func Open(ctx context.Context, c architecture.Config) (*Lambda, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Lambda{c: c, dir: dir, announcer: coverage.NewAnnouncer(), watermarks: intake.NewWatermarks(dir.Partitions), backlog: newBacklog(defaultLimits),
+	l := &Lambda{c: c, dir: dir, announcer: coverage.NewAnnouncer(), alerts: alerts.NewOutbox(c.Log, c.Topics.Alerts, c.Faults, c.Logger), watermarks: intake.NewWatermarks(dir.Partitions), backlog: newBacklog(defaultLimits),
 		segmentDue: make(chan struct{}, 1), preempt: func() {}, wake: make(chan struct{}, 1), crashed: make(chan error, 1)}
 	if err := l.recover(ctx); err != nil {
 		return nil, errors.Join(err, l.close())
@@ -146,7 +154,10 @@ func (l *Lambda) recover(ctx context.Context) (err error) {
 	if l.batch, err = l.loadBatch(ctx, l.pointer); err != nil {
 		return err
 	}
-	seam := l.batch.at
+	if err := l.restoreAlerts(); err != nil {
+		return err
+	}
+	seam, reign := l.batch.at, l.pointer.Reigns[len(l.pointer.Reigns)-1]
 	var lateness *time.Duration // the batch layer is always exact
 	if l.c.Policy == architecture.Bounded {
 		lateness = &l.c.Lateness
@@ -156,6 +167,7 @@ func (l *Lambda) recover(ctx context.Context) (err error) {
 		if !l.c.Guarantee.RecognisesDuplicates() {
 			p.seen.WithoutIDs()
 		}
+		p.reign(reign.Rules, reign.From.Orders[n])
 		p.at = position{seam.Orders[n], seam.Customers[n]}
 		p.newSpan()
 		l.partitions = append(l.partitions, p)
@@ -206,7 +218,7 @@ func (l *Lambda) replaySegments(ctx context.Context, seam coverage.Coverage) err
 			case line.Offset >= seam.Orders[line.Partition]:
 				p.addLine(&line.OrderLine)
 			case !l.c.Faults.Bug(bugForgetMark):
-				p.claim(&line.OrderLine)
+				p.passLine(&line.OrderLine)
 			}
 		})
 	if err != nil {
@@ -258,9 +270,12 @@ func (l *Lambda) Run(ctx context.Context) (err error) {
 		at := p.at
 		g.Go(func() error {
 			return source.FollowOrders(gctx, at.orders, func(b intake.Orders) error {
-				p.addOrders(b)
+				p.addOrders(b, l.alerts)
 				l.announce(func(v coverage.Coverage) { v.Orders[n] = b.Next })
-				return l.grown(gctx, len(b.Records))
+				if err := l.grown(gctx, len(b.Records)); err != nil {
+					return err
+				}
+				return l.alerts.Room(gctx)
 			})
 		})
 		g.Go(func() error {
@@ -271,6 +286,7 @@ func (l *Lambda) Run(ctx context.Context) (err error) {
 			})
 		})
 	}
+	g.Go(func() error { return l.alerts.Run(gctx) })
 	g.Go(func() error { return l.batchLoop(gctx) })
 	g.Go(func() error { return l.segmentLoop(gctx) })
 	g.Go(func() error { return l.watchEnd(gctx) })
@@ -288,7 +304,10 @@ func (l *Lambda) Run(ctx context.Context) (err error) {
 	if err := g.Wait("lambda"); err != nil {
 		return err
 	}
-	return l.writeSegment(ctx) // a clean stop keeps what was read
+	if err := l.writeSegment(ctx); err != nil { // a clean stop keeps what was read
+		return err
+	}
+	return l.keepAlerts()
 }
 
 // grown counts what was read, sees to a segment or a batch that is due because of
@@ -317,9 +336,19 @@ func raise(flag chan<- struct{}) {
 func (l *Lambda) announce(advance func(coverage.Coverage)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	before := l.pastStart()
 	advance(l.vector)
+	if !before && l.pastStart() && l.pointer.Want != 0 {
+		raise(l.wake) // the reprocess has waited for this
+	}
 	l.announcer.Announce(l.vector.Clone(), int(l.servedRules()))
 }
+
+// pastStart reports whether all is read that may have been served before a crash.
+// Only then does a reprocess begin: lines that were served under the old rules, and
+// raised alerts under them, are so never served under the new ones first. The caller
+// holds mu.
+func (l *Lambda) pastStart() bool { return l.readyAt.Orders != nil && l.vector.AtLeast(l.readyAt) }
 
 // servedRules are those of the last announcement or switch; they change under mu.
 func (l *Lambda) servedRules() view.Rules { return l.pointer.Rules }
@@ -434,13 +463,13 @@ func (l *Lambda) Status() architecture.Status {
 	l.swap.RUnlock()
 	s := architecture.Status{Architecture: "lambda", Policy: l.c.Policy, Guarantee: l.c.Guarantee, Seam: &seam, Commits: l.commits.Load(),
 		CrashPoints: CrashPoints(l.c.Guarantee), Bugs: append(Bugs(), BoundedBugs()...), State: map[string]int64{"batch_rows": rows},
-		WatermarksMS: l.watermarks.MS(), Durations: l.durations.Snapshot(architecture.Commit, architecture.Batch, architecture.Compaction)}
+		Alerts: l.alerts.Counts(), WatermarksMS: l.watermarks.MS(), Durations: l.durations.Snapshot(architecture.Commit, architecture.Batch, architecture.Compaction)}
 	for _, p := range l.partitions {
 		p.report(&s)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s.Rules, s.Coverage, s.Committed = l.servedRules(), l.vector.Clone(), l.committed.Clone()
+	s.Rules, s.Reigns, s.Coverage, s.Committed = l.servedRules(), l.pointer.Reigns, l.vector.Clone(), l.committed.Clone()
 	if l.end.Orders != nil {
 		s.Lag = max(0, l.end.Sum()-s.Coverage.Sum())
 		l.ready = l.ready || s.Coverage.AtLeast(l.readyAt)
@@ -473,6 +502,7 @@ func (p *partition) report(s *architecture.Status) {
 		s.State["profiles"] += int64(p.known.Len())
 	}
 	s.State["ids"] += int64(p.seen.Len())
+	s.State["spending_sums"] += int64(p.spending.Len())
 	s.State["spans"] += int64(len(p.spans))
 	s.State["waiting_lines"] += int64(len(p.lines))
 	for _, sp := range p.spans {

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"archbench/common/alerts"
 	"archbench/common/coverage"
 	"archbench/common/event"
 	"archbench/common/fault"
@@ -38,6 +39,9 @@ type partition struct {
 	spans    []*span // contiguous; the last one grows
 	rules    []view.Rules
 	seen     *stream.Seen
+	spending *stream.Spending // of all lines that count, whatever the batch layer covers
+	served   view.Rules       // under which lines raise alerts
+	reigning int64            // from this offset of orders on
 	known    *stream.Profiles // bounded: what a line joins with when it is read
 	lines    []master.Line
 	changes  []master.Change
@@ -47,7 +51,7 @@ type partition struct {
 
 // newPartition is an empty partition, under policy bounded if there is a lateness.
 func newPartition(n int, p view.Params, r view.Rules, lateness *time.Duration, faults *fault.Set) *partition {
-	part := &partition{number: n, params: p, lateness: lateness, faults: faults, rules: []view.Rules{r}, seen: stream.NewSeen()}
+	part := &partition{number: n, params: p, lateness: lateness, faults: faults, rules: []view.Rules{r}, seen: stream.NewSeen(), spending: stream.NewSpending(p)}
 	if lateness != nil {
 		part.seen, part.known = stream.NewBoundedSeen(*lateness), stream.NewProfiles()
 	}
@@ -75,8 +79,9 @@ func (s *span) reached(at position, records int) {
 
 func (p *partition) growing() *span { return p.spans[len(p.spans)-1] }
 
-// addOrders takes a batch into the speed layer and into the next segment.
-func (p *partition) addOrders(b intake.Orders) {
+// addOrders takes a batch into the speed layer and into the next segment, and raises
+// the alerts of its lines.
+func (p *partition) addOrders(b intake.Orders, outbox *alerts.Outbox) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i := range b.Records {
@@ -87,18 +92,34 @@ func (p *partition) addOrders(b intake.Orders) {
 			continue
 		}
 		p.lines = append(p.lines, master.Line{Partition: p.number, Offset: r.Offset, OrderLine: r.Line})
-		p.addLine(&r.Line)
+		if c, crossed := p.addLine(&r.Line); crossed && r.Offset >= p.reigning {
+			outbox.Raise(alerts.Alert{Rules: p.served, WindowStart: c.WindowStart, CustomerID: c.CustomerID, GrossMilli: c.GrossMilli, OrdersPartition: p.number, OrdersOffset: r.Offset})
+		}
 	}
 	p.at.orders = b.Next
 	p.growing().reached(p.at, len(b.Records))
 }
 
-// addLine adds a line to the growing span if it counts.
-func (p *partition) addLine(l *event.OrderLine) {
+// addLine adds a line to the growing span if it counts. crossed says that it brings
+// a sum to the alert threshold under the served rules.
+func (p *partition) addLine(l *event.OrderLine) (c stream.Crossing, crossed bool) {
+	if !p.claim(l) {
+		return c, false
+	}
+	p.growing().add(l)
+	return p.spending.Add(l, p.served)
+}
+
+// passLine takes in a line that the batch layer covers.
+func (p *partition) passLine(l *event.OrderLine) {
 	if p.claim(l) {
-		p.growing().add(l)
+		p.spending.Add(l, p.served)
 	}
 }
+
+// reign lets lines from this offset of orders on raise alerts under these rules. The
+// caller holds the lock.
+func (p *partition) reign(r view.Rules, from int64) { p.served, p.reigning = r, from }
 
 // claim claims a line's id and reports whether the line counts in the speed layer.
 func (p *partition) claim(l *event.OrderLine) bool {
@@ -181,6 +202,7 @@ func (p *partition) seal(rules []view.Rules) (s share, ended int64) {
 	p.newSpan()
 	if p.known != nil {
 		p.known.Forget(p.seen.Horizon(), p.params.Segment)
+		p.spending.Forget(p.seen.Horizon())
 	}
 	return p.takeLocked(), ended
 }

@@ -123,6 +123,7 @@ type Measurement struct {
 	// PolicyDivergence is against the definitions of policy and guarantee, where these are not the exact ones.
 	PolicyDivergence *Divergence    `json:"policy_divergence,omitempty"`
 	DistinctError    *DistinctError `json:"distinct_error,omitempty"`
+	Alerts           *Alerts        `json:"alerts,omitempty"`
 
 	Throughput *Throughput `json:"throughput,omitempty"`
 	Reprocess  *Reprocess  `json:"reprocess,omitempty"`
@@ -195,6 +196,21 @@ type Divergence struct {
 	Views    map[view.Name]view.Difference `json:"views,omitempty"`
 	Examples []string                      `json:"examples,omitempty"` // the first wrong answers, readable
 }
+
+// Alerts counts what stood in topic alerts, by identity, against what the rules owed
+// where they were served. They are judged by the definitions of MustBeNone.
+type Alerts struct {
+	Expected int64 `json:"expected"`
+	Missing  int64 `json:"missing"`
+	Extra    int64 `json:"extra"`    // owed by no rules that were served, or no alert at all
+	Wrong    int64 `json:"wrong"`    // owed, but with another sum or crossing line
+	Repeated int64 `json:"repeated"` // further records of an identity, which delivery allows
+	// Examples are the first that are missing, extra or wrong, readable.
+	Examples []string `json:"examples,omitempty"`
+}
+
+// Any reports whether any alert was missing, extra or wrong.
+func (a *Alerts) Any() bool { return a != nil && a.Missing+a.Extra+a.Wrong > 0 }
 
 // FinalRows is the same for the whole views after the traffic.
 type FinalRows struct {

@@ -14,7 +14,7 @@ import (
 
 func subject() conformance.Subject {
 	return conformance.Subject{
-		Name: "unified", CrashPoints: unified.CrashPoints, BetweenCommits: "unified.between-commits", KeepsHistory: true, AlwaysExact: true,
+		Name: "unified", CrashPoints: unified.CrashPoints, BetweenCommits: "unified.between-commits", AroundSwitch: []string{"unified.after-rebuild", "unified.after-switch"}, KeepsHistory: true, AlwaysExact: true,
 		Open: func(ctx context.Context, c architecture.Config) (architecture.Architecture, error) {
 			return unified.Open(ctx, c)
 		},

@@ -212,14 +212,24 @@ func (u *Unified) publish(ctx context.Context, next published) error {
 		return err
 	}
 	next.Snapshots = marks
-	return u.inTransaction(ctx, "publish a micro-batch", func(tx *sql.Tx) error {
+	found, err := u.crossings(ctx, next.Generation, next.Rules, "staged_lines")
+	if err != nil {
+		return err
+	}
+	waiting, _ := u.alerts.Waiting()
+	next.Alerts = append(waiting, found...)
+	if err := u.inTransaction(ctx, "publish a micro-batch", func(tx *sql.Tx) error {
 		if !u.c.Faults.Bug(bugForgetBatch) || next.Coverage.Orders[0]%7 != 0 {
 			if err := addDeltas(ctx, tx, next.Generation); err != nil {
 				return err
 			}
 		}
 		return u.makeVisible(tx, next, earliest, latest)
-	})
+	}); err != nil {
+		return err
+	}
+	u.alerts.Add(found...) // the record has them: none is written for a batch that is taken back
+	return nil
 }
 
 // addDeltas adds a batch's rows to the tables that answers read.

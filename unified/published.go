@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"archbench/common/alerts"
 	"archbench/common/architecture"
 	"archbench/common/batch"
 	"archbench/common/coverage"
@@ -87,11 +88,15 @@ type published struct {
 	Duplicate   int64                `json:"duplicate"`
 	Conflicting int64                `json:"conflicting"`
 	Unusable    int64                `json:"unusable"`
+	// Reigns are the rules that were served, and from where on.
+	Reigns []architecture.Reign `json:"reigns"`
+	// Alerts are those that were not acknowledged when the record was made.
+	Alerts []alerts.Alert `json:"alerts,omitempty"`
 }
 
 const (
 	publishedName    = "published"
-	publishedVersion = 3
+	publishedVersion = 4
 )
 
 // current is what is published now.
@@ -103,7 +108,7 @@ func (u *Unified) current() published {
 
 func (u *Unified) loadPublished() (published, error) {
 	nothing := coverage.Zero(u.dir.Partitions)
-	p := published{Generation: 1, Rules: u.c.Rules, Coverage: nothing, Holds: nothing, Snapshots: map[string]lake.Mark{}}
+	p := published{Generation: 1, Rules: u.c.Rules, Coverage: nothing, Holds: nothing, Snapshots: map[string]lake.Mark{}, Reigns: architecture.FirstReign(u.c.Rules, u.dir.Partitions)}
 	path := filepath.Join(u.c.Dir, publishedName)
 	content, err := durable.Load(path, publishedName, publishedVersion)
 	switch {

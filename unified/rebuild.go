@@ -5,9 +5,11 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
+	"archbench/common/alerts"
 	"archbench/common/architecture"
 	"archbench/common/batch"
 	"archbench/common/coverage"
@@ -104,6 +106,13 @@ func (u *Unified) extend(ctx context.Context, r *rebuild, to coverage.Coverage) 
 	}
 	if err := u.lake.Flush(ctx); err != nil {
 		return err
+	}
+	if u.c.Faults.Bug(alerts.BugShadow) {
+		found, err := u.crossings(ctx, r.generation, r.rules, lines)
+		if err != nil {
+			return err
+		}
+		u.alerts.Add(found...)
 	}
 	r.reached = to
 	return u.inTransaction(ctx, "fill the new gold's tables", func(tx *sql.Tx) error {
@@ -213,6 +222,7 @@ func (u *Unified) serve(r *rebuild) (old int, err error) {
 	defer u.serving.Unlock()
 	next := u.state
 	next.Generation, next.Rules, next.Want = r.generation, r.rules, 0
+	next.Reigns = append(slices.Clone(next.Reigns), architecture.Reign{Rules: r.rules, From: next.Coverage})
 	if next.Snapshots, err = u.snapshots(r.generation); err != nil {
 		return 0, err
 	}

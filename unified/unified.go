@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"archbench/common/alerts"
 	"archbench/common/architecture"
 	"archbench/common/batch"
 	"archbench/common/coverage"
@@ -24,8 +25,9 @@ import (
 )
 
 // formatVersion is that of the data directory. Since 2 data files have their sum
-// in their name; since 3 the record says how far the tables reach.
-const formatVersion = 3
+// in their name; since 3 the record says how far the tables reach; since 4 it holds
+// the alerts that wait, and from where on which rules were served.
+const formatVersion = 4
 
 // Crash points of its own; those of package intake come on top.
 const (
@@ -47,7 +49,7 @@ const (
 
 // CrashPoints lists the places where Unified can be killed between two steps.
 func CrashPoints(g architecture.Guarantee) []string {
-	points := []string{intake.BeforeDeadLetter, intake.AfterDeadLetter, afterBronze, afterSilver, afterSomeGold, afterGold, afterPublish,
+	points := []string{intake.BeforeDeadLetter, intake.AfterDeadLetter, alerts.BeforeAlerts, alerts.AfterAlerts, afterBronze, afterSilver, afterSomeGold, afterGold, afterPublish,
 		afterCompaction, afterExpire, afterRequest, afterRebuild, afterSwitch}
 	if g != architecture.EffectivelyOnce {
 		points = append(points, betweenCommits)
@@ -56,7 +58,9 @@ func CrashPoints(g architecture.Guarantee) []string {
 }
 
 // Bugs lists the bugs that can be planted, to prove that the harness finds them.
-func Bugs() []string { return []string{bugCountTwice, bugForgetBatch} }
+func Bugs() []string {
+	return []string{bugCountTwice, bugForgetBatch, alerts.BugForget, alerts.BugShadow}
+}
 
 // Unified implements architecture.Architecture.
 type Unified struct {
@@ -65,6 +69,7 @@ type Unified struct {
 	db         *duck.DB
 	lake       *lake.Lake
 	announcer  *coverage.Announcer
+	alerts     *alerts.Outbox
 	inbox      *inbox
 	seen       []*stream.Seen // by partition
 	commits    atomic.Int64
@@ -109,7 +114,7 @@ func Open(ctx context.Context, c architecture.Config) (*Unified, error) {
 	if err != nil {
 		return nil, err
 	}
-	u := &Unified{c: c, dir: dir, announcer: coverage.NewAnnouncer(), watermarks: intake.NewWatermarks(dir.Partitions), wake: make(chan struct{}, 1), crashed: make(chan error, 1), upkeep: upkeep{merged: map[view.Partial]int64{}}}
+	u := &Unified{c: c, dir: dir, announcer: coverage.NewAnnouncer(), alerts: alerts.NewOutbox(c.Log, c.Topics.Alerts, c.Faults, c.Logger), watermarks: intake.NewWatermarks(dir.Partitions), wake: make(chan struct{}, 1), crashed: make(chan error, 1), upkeep: upkeep{merged: map[view.Partial]int64{}}}
 	if err := u.recover(ctx); err != nil {
 		return nil, errors.Join(err, u.close())
 	}
@@ -148,6 +153,7 @@ func (u *Unified) recover(ctx context.Context) (err error) {
 		return err
 	}
 	u.committed = u.state.Coverage
+	u.alerts.Restore(u.state.Alerts)
 	if err := u.takeBack(ctx); err != nil {
 		return err
 	}
@@ -235,12 +241,18 @@ func (u *Unified) Run(ctx context.Context) (err error) {
 	for n := range u.dir.Partitions {
 		source := intake.Source{Log: u.c.Log, Topics: u.c.Topics, Partition: n, Faults: u.c.Faults, Chunk: 4096, Watermarks: u.watermarks}
 		g.Go(func() error {
-			return source.FollowOrders(gctx, from.Orders[n], func(b intake.Orders) error { return u.inbox.putOrders(gctx, n, b) })
+			return source.FollowOrders(gctx, from.Orders[n], func(b intake.Orders) error {
+				if err := u.alerts.Room(gctx); err != nil {
+					return err
+				}
+				return u.inbox.putOrders(gctx, n, b)
+			})
 		})
 		g.Go(func() error {
 			return source.FollowCustomers(gctx, from.Customers[n], func(b intake.Customers) error { return u.inbox.putCustomers(gctx, n, b) })
 		})
 	}
+	g.Go(func() error { return u.alerts.Run(gctx) })
 	g.Go(func() error { return u.loop(gctx) })
 	g.Go(func() error { return u.watchEnd(gctx) })
 	g.Go(func() error {
@@ -254,7 +266,10 @@ func (u *Unified) Run(ctx context.Context) (err error) {
 			return gctx.Err()
 		}
 	})
-	return g.Wait("unified")
+	if err := g.Wait("unified"); err != nil {
+		return err
+	}
+	return u.keepAlerts()
 }
 
 func (u *Unified) watchEnd(ctx context.Context) error {
@@ -397,7 +412,7 @@ func (u *Unified) Status() architecture.Status {
 	s := architecture.Status{Architecture: "unified", Rules: st.Rules, Policy: u.c.Policy, Guarantee: u.c.Guarantee, Coverage: st.Coverage.Clone(),
 		Duplicate: st.Duplicate, Conflicting: st.Conflicting, Unusable: st.Unusable, Commits: u.commits.Load(),
 		CrashPoints: CrashPoints(u.c.Guarantee), Bugs: Bugs(), State: map[string]int64{"waiting_records": u.inbox.waiting(), "lines": st.Lines},
-		WatermarksMS: u.watermarks.MS(), Durations: u.durations.Snapshot(architecture.Commit, architecture.Compaction)}
+		Reigns: st.Reigns, Alerts: u.alerts.Counts(), WatermarksMS: u.watermarks.MS(), Durations: u.durations.Snapshot(architecture.Commit, architecture.Compaction)}
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	s.Committed = u.committed.Clone()

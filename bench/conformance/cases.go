@@ -101,7 +101,7 @@ func crashAt(e *env, point string, nth int) {
 		if err != nil {
 			e.Fatalf("open: %v", err)
 		}
-		w.append(append(w.maker.Make(30), w.maker.Unusable()))
+		w.append(append(w.maker.Make(30), w.maker.Unusable(), w.spender()))
 		running := i.covers(w.history().End())
 		if running && turn%2 == 0 {
 			rules = 3 - rules

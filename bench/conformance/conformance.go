@@ -25,6 +25,8 @@ type Subject struct {
 	// BetweenCommits is the crash point between the commits of state and offsets,
 	// which a lesser guarantee passes; empty: the subject has none.
 	BetweenCommits string
+	// AroundSwitch are those right before and after the record that changes the rules.
+	AroundSwitch []string
 	// KeepsHistory says that it can reprocess what the log no longer holds.
 	KeepsHistory bool
 	// HasSeam says that its answers name a seam.
@@ -115,6 +117,9 @@ func Cases() []Case {
 		{"a segment stays as it was known", processingTimeJoin},
 		{"windows that have closed", closedWindows},
 		{"unusable records reach the dead-letter queue", deadLetters},
+		{"alerts of every reign of rules", alertsOfEveryReign},
+		{"alerts outlast a topic that fails, and a restart", alertsOutlastTheirTopic},
+		{"alerts after a crash around a switch", alertsOfCrashedReprocess},
 		{"rules 1, 2, 1 while events flow and across a restart", rulesBackAndForth},
 		{"outcomes of a reprocess", outcomes},
 		{"a stop is clean at once, and nothing goes on after it", stops},

@@ -44,6 +44,20 @@ func TestSuiteFindsPlantedBugsBounded(t *testing.T) {
 	}
 }
 
+// Each bug in writing alerts is found under policy bounded, N of N.
+func TestSuiteFindsPlantedBugsOfAlerts(t *testing.T) {
+	for _, bug := range alertBugs {
+		t.Run(bug, func(t *testing.T) {
+			t.Parallel()
+			found := FoundBy(t, subject(bug).Under(architecture.Bounded), memory())
+			if found == "" {
+				t.Error("no case found it")
+			}
+			t.Logf("found by %q", found)
+		})
+	}
+}
+
 // Each planted bug is found by at least one case, N of N.
 func TestSuiteFindsPlantedBugs(t *testing.T) {
 	for _, bug := range []string{

@@ -47,6 +47,10 @@ type world struct {
 	params     view.Params
 	lateness   time.Duration // allowed under policy bounded
 	maker      *oracletest.Maker
+	through    eventlog.Log // what the subject is given; nil: the log itself
+	began      time.Time
+	alerted    alertTopic
+	spenders   int
 
 	mu   sync.Mutex
 	sent []oracletest.Record
@@ -56,7 +60,7 @@ type world struct {
 func (e *env) world(partitions int) *world {
 	e.Helper()
 	log, admin := e.backend.New(e.t)
-	w := &world{e: e, log: log, admin: admin, partitions: partitions, dir: e.t.TempDir(), params: oracletest.Params(e.rng), maker: oracletest.NewMaker(e.rng)}
+	w := &world{e: e, log: log, admin: admin, partitions: partitions, dir: e.t.TempDir(), params: oracletest.Params(e.rng), maker: oracletest.NewMaker(e.rng), began: time.Now()}
 	if e.subject.Policy == architecture.Bounded {
 		w.lateness = oracletest.Lateness(e.rng)
 	}
@@ -146,6 +150,9 @@ func (w *world) start(faults *fault.Set) *instance {
 func (w *world) tryStart(faults *fault.Set) (*instance, error) {
 	c := w.config()
 	c.Faults = faults
+	if w.through != nil {
+		c.Log = w.through
+	}
 	a, err := w.e.subject.Open(w.e.ctx, c)
 	if err != nil {
 		return nil, err
@@ -353,7 +360,8 @@ func first(rows []view.Row) string {
 	return fmt.Sprintf("%d rows, first %v", len(rows), rows[:min(len(rows), 12)])
 }
 
-// finish waits until everything sent is covered and judges all views there.
+// finish waits until everything sent is covered, and judges all views and the alerts
+// there.
 func (w *world) finish(i *instance) {
 	w.e.Helper()
 	end := w.history().End()
@@ -367,6 +375,7 @@ func (w *world) finish(i *instance) {
 		}
 	}
 	w.judge(as)
+	w.checkAlerts(i)
 }
 
 // rounds is how often a random case is repeated.

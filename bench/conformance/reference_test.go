@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"archbench/common/alerts"
 	"archbench/common/architecture"
 	"archbench/common/coverage"
 	"archbench/common/durable"
@@ -36,6 +37,7 @@ type reference struct {
 	saved    coverage.Coverage
 	ended    bool
 	progress *architecture.Progress
+	alerted  alerts.Counts
 	wake     chan struct{}
 }
 
@@ -48,6 +50,9 @@ type persisted struct {
 	Customers [][][]byte
 	// Known is, for each record of orders, how many of customers were there when it came.
 	Known [][]int
+	// Reigns are the rules that were served.
+	Reigns  []architecture.Reign
+	Alerted coverage.Coverage // alerts of lines before it were written
 }
 
 func openReference(bug string) func(context.Context, architecture.Config) (architecture.Architecture, error) {
@@ -61,7 +66,8 @@ func openReference(bug string) func(context.Context, architecture.Config) (archi
 		content, err := durable.Load(r.path(), "reference", 1)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			r.state = persisted{Params: c.Params, Rules: c.Rules, At: coverage.Zero(n), Orders: make([][][]byte, n), Customers: make([][][]byte, n), Known: make([][]int, n)}
+			r.state = persisted{Params: c.Params, Rules: c.Rules, At: coverage.Zero(n), Orders: make([][][]byte, n), Customers: make([][][]byte, n), Known: make([][]int, n),
+				Reigns: architecture.FirstReign(c.Rules, n), Alerted: coverage.Zero(n)}
 			if err := r.save(); err != nil {
 				return nil, err
 			}
@@ -78,6 +84,9 @@ func openReference(bug string) func(context.Context, architecture.Config) (archi
 		if bug == "lose a line at restart" && r.state.At.Orders[0] > 0 {
 			r.state.Orders[0] = slices.Clone(r.state.Orders[0])
 			r.state.Orders[0][0] = []byte("lost")
+		}
+		if bug == "forget alerts at restart" {
+			r.state.Alerted = r.state.At.Clone()
 		}
 		r.saved, r.opened = r.state.At.Clone(), r.state.At.Orders.Clone()
 		r.announcer.Announce(r.state.At.Clone(), int(r.state.Rules))
@@ -96,7 +105,9 @@ func (r *reference) save() error {
 		return err
 	}
 	if r.bug == "forget the switch" {
-		content, _ = json.Marshal(persisted{r.state.Params, view.EveryLine, 0, r.state.At, r.state.Orders, r.state.Customers, r.state.Known})
+		forgotten := r.state
+		forgotten.Rules, forgotten.Want = view.EveryLine, 0
+		content, _ = json.Marshal(forgotten)
 	}
 	if err := durable.Save(r.path(), "reference", 1, content); err != nil {
 		return err
@@ -128,6 +139,7 @@ func (r *reference) Run(ctx context.Context) error {
 		g.Go(func() error { return r.follow(ctx, r.c.Topics.Customers, p, r.state.At.Customers[p]) })
 	}
 	g.Go(func() error { return r.switchRules(ctx) })
+	g.Go(func() error { return r.writeAlerts(ctx) })
 	if r.bug != "overlook added partitions" {
 		g.Go(func() error {
 			return eventlog.WatchPartitions(ctx, r.c.Log, r.c.Topics, len(r.state.At.Orders), r.c.PartitionCheck, r.c.Logger)
@@ -218,6 +230,7 @@ func (r *reference) switchRules(ctx context.Context) error {
 		r.mu.Lock()
 		if r.state.Want != 0 {
 			r.state.Rules, r.state.Want = r.state.Want, 0
+			r.state.Reigns = append(r.state.Reigns, architecture.Reign{Rules: r.state.Rules, From: r.state.At.Clone()})
 			if err := r.save(); err != nil {
 				r.mu.Unlock()
 				return err
@@ -368,7 +381,7 @@ func (r *reference) Status() architecture.Status {
 			counts.Late = 0
 		}
 	}
-	return architecture.Status{Rules: r.state.Rules, Coverage: r.state.At.Clone(), Committed: r.saved.Clone(), Unusable: counts.Unusable,
+	return architecture.Status{Alerts: r.alerted, Reigns: r.state.Reigns, Rules: r.state.Rules, Coverage: r.state.At.Clone(), Committed: r.saved.Clone(), Unusable: counts.Unusable,
 		Duplicate: counts.Duplicate, Conflicting: counts.Conflict, Late: counts.Late, Reprocess: r.progress}
 }
 

@@ -25,6 +25,7 @@ type Facts struct {
 	Events       *int64 // of the window; nil: there is no window
 	Never        int64  // of them, never covered
 	WentBack     int64  // announcements that covered less than the one before, without a crash
+	AlertsNever  int64  // alerts of the window that did not come
 	// ReadsWentBack counts reads that covered less than one answered before them.
 	ReadsWentBack int64
 	Scheduled     int64 // reads that fell due
@@ -57,6 +58,9 @@ func Check(f Facts) []string {
 	}
 	if f.Never > 0 {
 		fail("%d events were never covered", f.Never)
+	}
+	if f.AlertsNever > 0 {
+		fail("%d alerts never came", f.AlertsNever)
 	}
 	if f.WentBack > 0 {
 		fail("coverage went back %d times although nothing crashed", f.WentBack)

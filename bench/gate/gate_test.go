@@ -21,6 +21,7 @@ func TestGates(t *testing.T) {
 		{gate.Facts{Offered: 1000, Achieved: 998}, "offered rate"},
 		{gate.Facts{StealPercent: 6}, "took 6.0 %"},
 		{gate.Facts{Never: 1}, "1 events were never covered"},
+		{gate.Facts{AlertsNever: 3}, "3 alerts never came"},
 		{gate.Facts{Events: &none}, "no event fell into the window"},
 		{gate.Facts{WentBack: 2}, "went back 2 times"},
 		{gate.Facts{ReadsWentBack: 3}, "3 reads covered less"},

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"archbench/bench/judge"
 	"archbench/bench/ledger"
 	"archbench/bench/process"
 	"archbench/common/architecture"
@@ -32,6 +33,10 @@ type engine struct {
 	announced []ledger.Announced
 	listening error // why the stream ended, if it did
 	samples   []sample
+
+	alerts      []judge.Raised // as they came
+	alertsRead  []int64        // by partition: the next offset of topic alerts
+	alertsEnded error          // why reading it ended, if it did
 }
 
 // sample is what the process had used at a moment.
@@ -49,7 +54,7 @@ func (t *trial) start(ctx context.Context) (_ *engine, err error) {
 	if err := t.ArchitectureConfig(path, config); err != nil {
 		return nil, fmt.Errorf("write the process's configuration: %w", err)
 	}
-	e := &engine{t: t}
+	e := &engine{t: t, alertsRead: make([]int64, t.Partitions)}
 	t.seen.began = time.Now()
 	if t.url != "" {
 		e.client = serving.NewClient(t.url, t.Token)
@@ -69,6 +74,7 @@ func (t *trial) start(ctx context.Context) (_ *engine, err error) {
 	e.stop = stop
 	e.wait.Go(func() { e.listen(following) })
 	e.wait.Go(func() { e.sample(following) })
+	e.wait.Go(func() { e.followAlerts(following) })
 	return e, nil
 }
 

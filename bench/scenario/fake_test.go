@@ -9,19 +9,24 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"archbench/common/alerts"
 	"archbench/common/architecture"
 	"archbench/common/coverage"
+	"archbench/common/event"
 	"archbench/common/eventlog"
 	"archbench/common/eventlog/kafkalog"
 	"archbench/common/oracle"
 	"archbench/common/serving"
+	"archbench/common/stream"
 	"archbench/common/view"
 	broker "archbench/testcontainers"
 )
@@ -68,6 +73,11 @@ type fake struct {
 	rules   view.Rules
 	commits int64
 	ready   int64 // records in the log at the start
+
+	// What it needs for alerts, by partition of orders.
+	seen     []*stream.Seen
+	spending []*stream.Spending
+	reigns   []architecture.Reign
 }
 
 func readConfig(path string) (c ProcessConfig, err error) {
@@ -100,6 +110,17 @@ func serveFake(ctx context.Context, name, config, listen string) error {
 	if !c.Guarantee.RecognisesDuplicates() {
 		f.history.WithoutIDs()
 	}
+	f.reigns = architecture.FirstReign(f.rules, len(b.End.Orders))
+	for range b.End.Orders {
+		seen := stream.NewSeen()
+		if c.Policy == architecture.Bounded && name != exactly {
+			seen = stream.NewBoundedSeen(c.Lateness)
+		}
+		if !c.Guarantee.RecognisesDuplicates() {
+			seen.WithoutIDs()
+		}
+		f.seen, f.spending = append(f.seen, seen), append(f.spending, stream.NewSpending(c.Params))
+	}
 	f.announcer.Announce(f.at.Clone(), int(f.rules))
 	l, err := net.Listen("tcp", listen)
 	if err != nil {
@@ -123,10 +144,18 @@ func (f *fake) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for p := range f.at.Orders {
 		g.Go(func() error {
-			return f.follow(ctx, f.topics.Orders, p, func(r eventlog.Record) { f.history.AddOrder(p, r.Offset, r.Value); f.at.Orders[p] = r.Offset + 1 })
+			return f.follow(ctx, f.topics.Orders, p, func(r eventlog.Record) (raised []eventlog.Record) {
+				f.history.AddOrder(p, r.Offset, r.Value)
+				f.at.Orders[p] = r.Offset + 1
+				return f.alert(p, r)
+			})
 		})
 		g.Go(func() error {
-			return f.follow(ctx, f.topics.Customers, p, func(r eventlog.Record) { f.history.AddCustomer(p, r.Offset, r.Value); f.at.Customers[p] = r.Offset + 1 })
+			return f.follow(ctx, f.topics.Customers, p, func(r eventlog.Record) []eventlog.Record {
+				f.history.AddCustomer(p, r.Offset, r.Value)
+				f.at.Customers[p] = r.Offset + 1
+				return nil
+			})
 		})
 	}
 	if err := g.Wait(); !errors.Is(err, context.Canceled) {
@@ -135,7 +164,7 @@ func (f *fake) Run(ctx context.Context) error {
 	return nil
 }
 
-func (f *fake) follow(ctx context.Context, topic string, p int, add func(eventlog.Record)) error {
+func (f *fake) follow(ctx context.Context, topic string, p int, add func(eventlog.Record) []eventlog.Record) error {
 	c, err := f.log.Open(ctx, topic, p, 0)
 	if err != nil {
 		return err
@@ -152,17 +181,45 @@ func (f *fake) follow(ctx context.Context, topic string, p int, add func(eventlo
 			<-ctx.Done()
 			return ctx.Err()
 		}
+		var raised []eventlog.Record
 		for _, r := range records {
-			add(r)
+			raised = append(raised, add(r)...)
 		}
 		f.commits++
 		vector := f.at.Clone()
 		if f.name == ahead && f.at.Sum() > f.ready {
 			vector.Orders[0]++
 		}
+		if err := f.log.Append(ctx, f.topics.Alerts, raised...); err != nil {
+			f.mu.Unlock()
+			return err
+		}
 		f.announcer.Announce(vector, int(f.rules))
 		f.mu.Unlock()
 	}
+}
+
+// alert returns the records that a line raises; the wrong engine forgets those of
+// customers with even numbers and tells the others' sums wrong.
+func (f *fake) alert(p int, r eventlog.Record) []eventlog.Record {
+	var l event.OrderLine
+	if event.NewDecoder().Order(r.Value, &l) != nil || f.seen[p].Claim(&l) != stream.First {
+		return nil
+	}
+	c, crossed := f.spending[p].Add(&l, f.rules)
+	if !crossed || f.name == wrong && c.CustomerID%2 == 0 {
+		return nil
+	}
+	if f.name == wrong {
+		c.GrossMilli++
+	}
+	value, err := json.Marshal(alerts.Alert{Version: 1, Rules: f.rules, WindowStart: c.WindowStart, CustomerID: c.CustomerID, GrossMilli: c.GrossMilli,
+		OrdersPartition: p, OrdersOffset: r.Offset, DetectedUS: time.Now().UnixMicro()})
+	if err != nil {
+		panic(err) // numbers alone
+	}
+	raised := eventlog.Record{Key: strconv.AppendInt(nil, c.CustomerID, 10), Value: value}
+	return []eventlog.Record{raised, raised} // delivery is at least once
 }
 
 func (f *fake) Answer(_ context.Context, q view.Query) (architecture.Answer, error) {
@@ -193,6 +250,7 @@ func (f *fake) Reprocess(_ context.Context, rules view.Rules) (architecture.Outc
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.rules = rules
+	f.reigns = append(f.reigns, architecture.Reign{Rules: rules, From: f.at.Clone()})
 	f.announcer.Announce(f.at.Clone(), int(f.rules))
 	return architecture.Started, nil
 }
@@ -204,5 +262,5 @@ func (f *fake) Status() architecture.Status {
 	if f.name == exactly {
 		policy = architecture.Exact
 	}
-	return architecture.Status{Architecture: f.name, Policy: policy, Rules: f.rules, Coverage: f.at.Clone(), Commits: f.commits, Batch: &architecture.BatchStatus{Runs: f.commits}}
+	return architecture.Status{Architecture: f.name, Policy: policy, Rules: f.rules, Coverage: f.at.Clone(), Reigns: slices.Clone(f.reigns), Commits: f.commits, Batch: &architecture.BatchStatus{Runs: f.commits}}
 }

@@ -109,7 +109,7 @@ func (t *trial) writeRaw(book *ledger.Ledger, _ *gate.Facts) error {
 			}
 		}),
 		t.write("timeline.csv", "second,due,covered,behind", func(b *bufio.Writer) { t.timeline(b, book, announced) }),
-		t.write("alerts.csv", "rules,window_start,customer_id,gross_milli,orders_partition,orders_offset,detected_us", nil),
+		t.write("alerts.csv", "rules,window_start,customer_id,gross_milli,orders_partition,orders_offset,detected_us,received_us", t.writeAlerts),
 		t.write("faults.csv", "at_us,fault", nil),
 		book.Write(filepath.Join(t.dir, "ledger.zst")),
 	)

@@ -40,15 +40,16 @@ type trial struct {
 
 // observed is what traffic leaves for the verdict, besides its files.
 type observed struct {
-	began         time.Time      // when the architecture was started
-	live          *load.Live     // nil: there was no live part
-	window        *ledger.Window // nil: no freshness is measured
-	before, after mark           // around the window, or the whole of a backfill; of a reprocess, at the request and the end
-	atSwitch      mark           // of a reprocess
-	requested     time.Time      // of a reprocess
-	asked         int64          // reads
-	whole         bool           // everything was covered and dumped
-	endUS         int64          // when observation ended
+	began         time.Time            // when the architecture was started
+	live          *load.Live           // nil: there was no live part
+	window        *ledger.Window       // nil: no freshness is measured
+	before, after mark                 // around the window, or the whole of a backfill; of a reprocess, at the request and the end
+	atSwitch      mark                 // of a reprocess
+	requested     time.Time            // of a reprocess
+	asked         int64                // reads
+	reigns        []architecture.Reign // rules served, and from where on
+	whole         bool                 // everything was covered and dumped
+	endUS         int64                // when observation ended
 }
 
 // brokeError is what an architecture did wrong: it ends its measurement, not the run.

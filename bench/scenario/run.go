@@ -215,5 +215,8 @@ func summary(m *results.Measurement) string {
 			add("final rows %d, wrong %d", d.Final.RowsChecked, d.Final.RowsWrong+d.Final.RowsMissing+d.Final.RowsExtra)
 		}
 	}
+	if a := m.Alerts; a != nil {
+		add("alerts %d, missing %d, extra %d, wrong %d", a.Expected, a.Missing, a.Extra, a.Wrong)
+	}
 	return strings.Join(parts, ", ")
 }

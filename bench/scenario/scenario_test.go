@@ -53,10 +53,12 @@ func testPlan(t *testing.T, scenarios, architectures []string) (Plan, *lines) {
 		t.Fatal(err)
 	}
 	progress := &lines{}
+	params := view.DefaultParams()
+	params.AlertThresholdMilli = 30_000 // so that some alerts are owed by few events
 	return Plan{
 		Scenarios: scenarios, Architectures: architectures,
 		Broker:     broker.Options{Kind: broker.Embedded, Dir: t.TempDir(), Embedded: []string{self, "fake-broker"}},
-		Partitions: 2, Params: view.DefaultParams(), Policy: architecture.Exact, Guarantee: architecture.EffectivelyOnce,
+		Partitions: 2, Params: params, Policy: architecture.Exact, Guarantee: architecture.EffectivelyOnce,
 		Workload: "synthetic", Rate: 400, Duration: time.Second, Events: 2000, History: 500, Trigger: time.Second, BatchInterval: time.Second,
 		ReadsPerS: 50, Seed: 7, Trials: 1, Out: filepath.Join(t.TempDir(), "run"), Executable: []string{self, "fake-engine"},
 		CommandLine: "archbench run", Progress: progress,
@@ -112,6 +114,9 @@ func TestRun(t *testing.T) {
 			if m := find(t, r, s, wrong); !m.Divergence.Any() || m.Divergence.Final.RowsWrong == 0 || m.Divergence.ReadsWrong == 0 && s != Backfill {
 				t.Errorf("planted errors were not found: %+v", m.Divergence)
 			}
+			if m := find(t, r, s, wrong); m.Alerts.Missing == 0 || m.Alerts.Wrong == 0 || m.Alerts.Extra != 0 || len(m.Alerts.Examples) == 0 || s != Backfill && m.Valid {
+				t.Errorf("planted errors in alerts were not found, valid %v: %+v", m.Valid, m.Alerts)
+			}
 			for _, name := range []string{right, wrong, stalling} {
 				checkGone(t, filepath.Join(p.Out, s, name, "trial-1", "pid"))
 			}
@@ -138,6 +143,12 @@ func checkRight(t *testing.T, p Plan, scenario string, m *results.Measurement) {
 	}
 	if m.Cost == nil || m.Cost.RSSPeakBytes == 0 || m.AnswerUS.Count == 0 {
 		t.Errorf("cost %+v answers %+v", m.Cost, m.AnswerUS)
+	}
+	if a := m.Alerts; a.Any() || a.Expected == 0 || a.Repeated != a.Expected { // the engine sends each twice
+		t.Errorf("alerts %+v", a)
+	}
+	if scenario == Backfill != (m.AlertUS == nil) || m.AlertUS != nil && (m.AlertUS.Count == 0 || m.AlertUS.Count >= m.Alerts.Expected && scenario == Steady) {
+		t.Errorf("alert times %+v of %+v", m.AlertUS, m.Alerts) // those of the window alone
 	}
 	switch scenario {
 	case Steady:
@@ -203,7 +214,10 @@ func checkFiles(t *testing.T, p Plan, scenario string) {
 	if l.End().Sum() != m.Load.Events {
 		t.Errorf("%d records in the ledger, %d events sent", l.End().Sum(), m.Load.Events)
 	}
-	for name, want := range map[string]*results.Percentiles{"answers.hlog": m.AnswerUS, "freshness.hlog": m.FreshnessUS, "sends.hlog": m.Load.GeneratorLagUS} {
+	if content, err := os.ReadFile(filepath.Join(dir, "alerts.csv")); err != nil || int64(bytes.Count(content, []byte("\n"))) != 1+2*m.Alerts.Expected {
+		t.Errorf("alerts.csv does not hold a line for each record: %v\n%s", err, content)
+	}
+	for name, want := range map[string]*results.Percentiles{"alerts.hlog": m.AlertUS, "answers.hlog": m.AnswerUS, "freshness.hlog": m.FreshnessUS, "sends.hlog": m.Load.GeneratorLagUS} {
 		if want == nil {
 			continue
 		}
@@ -293,6 +307,9 @@ func TestBounded(t *testing.T) {
 	if m.Policy != "bounded" || m.Variant["allowed_lateness"] != "2s" || m.PolicyDivergence.Any() || m.PolicyDivergence.Final.RowsChecked == 0 || m.Divergence.Final.Wrong() == 0 {
 		t.Errorf("%s %v: divergence %+v, from the policy %+v", m.Policy, m.Variant, m.Divergence, m.PolicyDivergence)
 	}
+	if m.Alerts.Any() || m.Alerts.Expected == 0 {
+		t.Errorf("alerts %+v", m.Alerts)
+	}
 	if e := m.DistinctError; e == nil || e.Max != 0 {
 		t.Errorf("distinct error %+v", e)
 	}
@@ -321,6 +338,9 @@ func TestLesserGuarantee(t *testing.T) {
 		m := find(t, r, Backfill, name)
 		if m.Policy != policy || m.Guarantee != "at-least-once" || m.PolicyDivergence.Any() || m.PolicyDivergence.Final.RowsChecked == 0 || m.Divergence.Final.Wrong() == 0 {
 			t.Errorf("%s under %s with %s: divergence %+v, from its own definitions %+v", name, m.Policy, m.Guarantee, m.Divergence, m.PolicyDivergence)
+		}
+		if m.Alerts.Any() || m.Alerts.Expected == 0 {
+			t.Errorf("%s: alerts %+v", name, m.Alerts)
 		}
 	}
 	if _, err := results.Read(p.Out); err != nil { // fits the schema

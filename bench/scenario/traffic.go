@@ -55,7 +55,7 @@ func (t *trial) withEngine(ctx context.Context, spool *readers.Spool) (err error
 		return err
 	}
 	t.seen.whole = true
-	return nil
+	return t.engine.alertsSettle(ctx)
 }
 
 // read starts the readers; the function returned ends them.

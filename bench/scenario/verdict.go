@@ -43,10 +43,12 @@ func (t *trial) verdict(ctx context.Context) error {
 		t.note("%d records stand in the log twice: the answer to a write was lost and it was repeated", book.Repeated)
 	}
 	facts := gate.Facts{WentBack: ledger.WentBack(t.engineAnnounced())}
-	if err := t.judge(judge.Judge{History: history, Params: t.Params, Bounded: t.bounded(), EveryLine: t.everyLine()}); err != nil {
+	j := judge.Judge{History: history, Params: t.Params, Bounded: t.bounded(), EveryLine: t.everyLine()}
+	if err := t.judge(j); err != nil {
 		return err
 	}
-	all := []func(*ledger.Ledger, *gate.Facts) error{t.loadFigures, t.freshness, t.readFigures, t.scenarioFigures, t.writeRaw}
+	alerts := func(book *ledger.Ledger, facts *gate.Facts) error { return t.judgeAlerts(j, book, facts) }
+	all := []func(*ledger.Ledger, *gate.Facts) error{t.loadFigures, t.freshness, t.readFigures, alerts, t.scenarioFigures, t.writeRaw}
 	if err := book.Check(t.engineAnnounced()); err != nil { // no figure can come of it
 		t.m.InvalidBecause = append(t.m.InvalidBecause, err.Error())
 		all = []func(*ledger.Ledger, *gate.Facts) error{t.loadFigures, t.writeRaw}

@@ -76,7 +76,8 @@ func judgement(r *results.Result, failed error, strict bool) error {
 	for i := range r.Measurements {
 		m := &r.Measurements[i]
 		name := m.Scenario + " on " + m.Architecture
-		if mustBeRight(m) && m.Divergence.Any() || m.PolicyDivergence.Any() {
+		alerts := m.Guarantee == string(architecture.EffectivelyOnce) && m.Alerts.Any()
+		if mustBeRight(m) && m.Divergence.Any() || m.PolicyDivergence.Any() || alerts {
 			wrong = append(wrong, name)
 		}
 		if !m.Valid {

@@ -252,6 +252,9 @@ func TestExitCodes(t *testing.T) {
 	wrongAtEnd.Divergence.Final.RowsMissing = 1
 	bounded.Policy, bounded.Divergence.RowsWrong = "bounded", 1
 	outOfPolicy.Policy, outOfPolicy.PolicyDivergence = "bounded", &results.Divergence{RowsWrong: 1}
+	missing, extra, lost := right(), right(), right()
+	missing.Alerts, extra.Alerts, lost.Alerts = &results.Alerts{Expected: 1, Missing: 1}, &results.Alerts{Extra: 1}, &results.Alerts{Expected: 1, Missing: 1}
+	extra.Policy, lost.Policy, lost.Guarantee = "bounded", "bounded", "at-most-once"
 	failed := errors.New("a process ended")
 	for _, c := range []struct {
 		name   string
@@ -268,6 +271,9 @@ func TestExitCodes(t *testing.T) {
 		{"wrong before invalid", []results.Measurement{wrong, invalid}, nil, true, exitDivergence},
 		{"failed", []results.Measurement{invalid}, failed, true, exitRuntime},
 		{"wrong before failed", []results.Measurement{wrong}, failed, false, exitDivergence},
+		{"an alert is missing", []results.Measurement{missing}, nil, false, exitDivergence},
+		{"an alert too many", []results.Measurement{extra}, nil, false, exitDivergence},
+		{"a lesser guarantee may lose one", []results.Measurement{lost}, nil, true, exitDone},
 		{"bounded may diverge", []results.Measurement{bounded}, nil, true, exitDone},
 		{"not from its own policy", []results.Measurement{outOfPolicy}, nil, false, exitDivergence},
 	} {

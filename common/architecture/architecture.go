@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"archbench/common/alerts"
 	"archbench/common/coverage"
 	"archbench/common/eventlog"
 	"archbench/common/fault"
@@ -187,6 +188,11 @@ type Status struct {
 	State       map[string]int64 `json:"state"`               // named state sizes, entries or bytes as the name says
 	Batch       *BatchStatus     `json:"batch,omitempty"`     // Lambda's batch layer
 	Reprocess   *Progress        `json:"reprocess,omitempty"` // the running or last reprocess
+	// Reigns are the rules that were served so far and from where on, oldest first;
+	// the last are those served now.
+	Reigns []Reign `json:"reigns,omitempty"`
+	// Alerts are those that this process wrote to their topic, and those to be written.
+	Alerts alerts.Counts `json:"alerts"`
 	// WatermarksMS are, by partition of orders, the greatest event times of the lines
 	// read since the process started; null where there was none yet.
 	WatermarksMS []*int64 `json:"watermarks_ms,omitempty"`
@@ -195,6 +201,16 @@ type Status struct {
 	CrashPoints []string           `json:"crash_points"`
 	Bugs        []string           `json:"bugs"`
 }
+
+// Reign says that rules were served from a vector on: lines at its offsets or later
+// raise alerts under them, until the next reign begins.
+type Reign struct {
+	Rules view.Rules        `json:"rules"`
+	From  coverage.Coverage `json:"from"`
+}
+
+// FirstReign is that of the rules that are served from the beginning.
+func FirstReign(r view.Rules, partitions int) []Reign { return []Reign{{r, coverage.Zero(partitions)}} }
 
 // BatchStatus reports Lambda's batch layer.
 type BatchStatus struct {

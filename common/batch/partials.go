@@ -48,7 +48,7 @@ func (k Kernel) counted(lines string) string {
 		where = append(where, "NOT starts_with(code, "+duck.Quote(p)+")")
 	}
 	return fmt.Sprintf(`(SELECT *, gross + cancelled AS net FROM (
-		SELECT %s AS code, kind, customer_id, country, quantity, event_time_ms,
+		SELECT %s AS code, partition, "offset", kind, customer_id, country, quantity, event_time_ms,
 			CASE WHEN kind = %d THEN quantity * unit_price_milli ELSE 0 END AS gross,
 			CASE WHEN kind = %d THEN quantity * unit_price_milli ELSE 0 END AS cancelled
 		FROM %s) WHERE %s)`, code, event.Sale, event.Cancellation, lines, strings.Join(where, " AND "))

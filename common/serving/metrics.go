@@ -101,6 +101,9 @@ func statusMetrics() []metric {
 		counter("duplicate_lines_total", "Lines whose id was taken.", func(s *architecture.Status) int64 { return s.Duplicate }),
 		counter("duplicate_conflicts_total", "Duplicates with other content.", func(s *architecture.Status) int64 { return s.Conflicting }),
 		counter("unusable_records_total", "Records sent to the dead-letter queue.", func(s *architecture.Status) int64 { return s.Unusable }),
+		counter("alerts_total", "Alerts written to their topic by this process, repeated ones included.", func(s *architecture.Status) int64 { return s.Alerts.Written }),
+		gauge("alerts_waiting", "Alerts raised and not yet acknowledged by their topic.", func(s *architecture.Status) int64 { return s.Alerts.Waiting }),
+		counter("alert_write_failures_total", "Writes to the topic of alerts that failed and were tried again.", func(s *architecture.Status) int64 { return s.Alerts.Failures }),
 		counter("commits_total", "Durable commits of this process.", func(s *architecture.Status) int64 { return s.Commits }),
 		{describe("broker_read_bytes_total", "Bytes that brokers have sent to this process."), prometheus.CounterValue, func(s *architecture.Status) (float64, bool) {
 			if s.BrokerReadBytes == nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
+	"archbench/common/alerts"
 	"archbench/common/architecture"
 	"archbench/common/coverage"
 )
@@ -30,7 +31,7 @@ func whole() *architecture.Status {
 	took.Add(architecture.Commit, 300*time.Millisecond)
 	took.Add(architecture.Commit, time.Hour)
 	return &architecture.Status{Architecture: "fake", Policy: "bounded", Guarantee: "at-least-once", Rules: 2, Coverage: at, Committed: seam, Seam: &seam, BrokerReadBytes: &received,
-		Lag: 7, Ready: true, Late: 1, Duplicate: 2, Conflicting: 3, Unusable: 4, Commits: 5, State: map[string]int64{"rows": 5},
+		Lag: 7, Ready: true, Late: 1, Duplicate: 2, Conflicting: 3, Unusable: 4, Commits: 5, Alerts: alerts.Counts{Raised: 14, Written: 11, Waiting: 3, Failures: 2}, State: map[string]int64{"rows": 5},
 		Batch: &architecture.BatchStatus{Runs: 6, LastSeconds: 0.5, IntervalSeconds: 1.5}, Reprocess: &architecture.Progress{Running: true, Done: 3, Total: 9, Seconds: 2},
 		WatermarksMS: []*int64{&watermark, nil}, Durations: took.Snapshot(architecture.Commit, architecture.Batch, architecture.Compaction)}
 }
@@ -80,6 +81,9 @@ func TestMetricsOfEverything(t *testing.T) {
 		{"archbench_duplicate_lines_total", nil, 2},
 		{"archbench_duplicate_conflicts_total", nil, 3},
 		{"archbench_unusable_records_total", nil, 4},
+		{"archbench_alerts_total", nil, 11},
+		{"archbench_alerts_waiting", nil, 3},
+		{"archbench_alert_write_failures_total", nil, 2},
 		{"archbench_commits_total", nil, 5},
 		{"archbench_broker_read_bytes_total", nil, 12345},
 		{"archbench_batch_runs_total", nil, 6},

@@ -13,8 +13,9 @@ import (
 // It is not safe for concurrent use.
 type State struct {
 	sizes sizes
-	logic view.Logic
-	codes map[string]code
+	codes codes
+
+	threshold int64 // of alerts, thousandths of a pound
 
 	countries *table[string]   // lines, units, gross, cancelled
 	panes     *table[string]   // lines, gross, net
@@ -62,11 +63,6 @@ type resident struct {
 	customer int64
 }
 
-type code struct {
-	folded string
-	counts bool
-}
-
 // NewState returns an empty state under the exact definitions.
 func NewState(p view.Params, r view.Rules) *State { return newState(p, r, NewProfiles()) }
 
@@ -82,7 +78,7 @@ func NewBoundedState(p view.Params, r view.Rules, known *Profiles) *State {
 func newState(p view.Params, r view.Rules, known *Profiles) *State {
 	return &State{
 		sizes: sizesOf(p),
-		logic: r.Logic(), codes: map[string]code{},
+		codes: newCodes(r), threshold: p.AlertThresholdMilli,
 		countries: newTable[string](), panes: newTable[string](), products: newTable[string](),
 		customers: newTable[int64](), spend: newTable[int64](), sets: newTable[resident](),
 		sessions: sessions{gap: p.SessionGap.Milliseconds(), byCustomer: map[int64][]fragment{}},
@@ -105,11 +101,13 @@ func (s *State) Track() {
 }
 
 // AddLine adds a usable line that is the first of its id and, under policy
-// bounded, not late. Lines that the rules exclude change nothing.
-func (s *State) AddLine(l *event.OrderLine) {
-	code, counts := s.code(l.StockCode)
+// bounded, not late. Lines that the rules exclude change nothing. crossed says that
+// the line brought its customer's sum to the alert threshold: it is the crossing line
+// if the state holds all lines before it.
+func (s *State) AddLine(l *event.OrderLine) (c Crossing, crossed bool) {
+	code, counts := s.codes.of(l.StockCode)
 	if !counts {
-		return
+		return c, false
 	}
 	s.saw(l.EventTimeMS)
 	at, amount := l.EventTimeMS, l.AmountMilli()
@@ -128,13 +126,16 @@ func (s *State) AddLine(l *event.OrderLine) {
 		s.products.add(view.WindowStart(at, s.sizes.top), code, values{l.Quantity, gross})
 	}
 	if l.CustomerID == 0 {
-		return
+		return c, false
 	}
 	s.sessions.add(l.CustomerID, fragment{start: at, end: at, lines: 1, net: net})
 	s.addToSet(view.WindowStart(at, s.sizes.distinct), l.Country, l.CustomerID)
-	if l.Kind == event.Sale {
-		s.spend.add(view.WindowStart(at, s.sizes.alert), l.CustomerID, values{gross})
+	if l.Kind != event.Sale {
+		return c, false
 	}
+	window := view.WindowStart(at, s.sizes.alert)
+	sum := s.spend.add(window, l.CustomerID, values{gross})[0]
+	return Crossing{window, l.CustomerID, sum}, crosses(sum, gross, s.threshold)
 }
 
 func (s *State) addToSegment(window, customer, net int64) {
@@ -238,18 +239,6 @@ func (s *State) saw(at int64) {
 		return
 	}
 	s.earliest, s.latest = min(s.earliest, at), max(s.latest, at)
-}
-
-func (s *State) code(spelled string) (string, bool) {
-	c, known := s.codes[spelled]
-	if !known {
-		if len(s.codes) >= 1<<16 { // a source of ever new codes must not fill the memory
-			clear(s.codes)
-		}
-		c.folded, c.counts = s.logic.Code(spelled)
-		s.codes[spelled] = c
-	}
-	return c.folded, c.counts
 }
 
 // sortedWindows is for those who want windows in order.

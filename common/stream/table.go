@@ -30,8 +30,8 @@ type changedCell[K comparable] struct {
 
 func newTable[K comparable]() *table[K] { return &table[K]{windows: map[int64]map[K]*cell{}} }
 
-// add sums values into a row.
-func (t *table[K]) add(window int64, key K, v values) {
+// add sums values into a row and returns it.
+func (t *table[K]) add(window int64, key K, v values) values {
 	c, isNew := t.cell(window, key)
 	if isNew || v != (values{}) {
 		t.note(window, key, c)
@@ -39,6 +39,7 @@ func (t *table[K]) add(window int64, key K, v values) {
 	for i := range v {
 		c.values[i] += v[i]
 	}
+	return c.values
 }
 
 // cell is a row, made on first use.

@@ -18,12 +18,15 @@ const (
 	MerchandiseOnly Rules = 2
 )
 
+// Versions is how many there are.
+const Versions = 2
+
 // AllRules lists the known versions, oldest first.
-func AllRules() []Rules { return []Rules{EveryLine, MerchandiseOnly} }
+func AllRules() [Versions]Rules { return [...]Rules{EveryLine, MerchandiseOnly} }
 
 // ParseRules checks a version number; the error lists those that exist.
 func ParseRules(n int) (Rules, error) {
-	if slices.Contains(AllRules(), Rules(n)) {
+	if known := AllRules(); slices.Contains(known[:], Rules(n)) {
 		return Rules(n), nil
 	}
 	return 0, fmt.Errorf("unknown rules %d: the rules are 1 (every line) and 2 (merchandise only)", n)

@@ -9,6 +9,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 
+	"archbench/common/alerts"
+	"archbench/common/architecture"
 	"archbench/common/stream"
 	"archbench/common/view"
 )
@@ -39,6 +41,8 @@ type Generation struct {
 type Roles struct {
 	Served Generation  `json:"served"`
 	Replay *Generation `json:"replay,omitempty"` // on its way to be served
+	// Reigns are the rules that were served, and from where on.
+	Reigns []architecture.Reign `json:"reigns"`
 }
 
 // Store is the state of one data directory.
@@ -62,12 +66,13 @@ func (s *Store) use() (done func(), err error) {
 	return s.using.RUnlock, nil
 }
 
-// Keys: 'r' holds the roles. A generation's keys are 'g', its number, the
+// Keys: 'r' holds the roles, 'a' the alerts that wait to be written. A generation's keys are 'g', its number, the
 // partition (both big-endian), then the kind of entry. Rows follow in the order of
 // their windows, ids by epochs and then by the offset of orders up to which they
 // were claimed.
 const (
 	rolesKey   = "r"
+	alertsKey  = "a"
 	kindPos    = 'p'
 	kindID     = 'i'
 	kindRow    = 'w'
@@ -111,6 +116,22 @@ func (s *Store) Roles() (r Roles, ok bool, err error) {
 	return r, true, nil
 }
 
+// Alerts reads those that were not acknowledged.
+func (s *Store) Alerts() (waiting []alerts.Alert, err error) {
+	content, closer, err := s.db.Get([]byte(alertsKey))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the alerts that wait: %w", err)
+	}
+	defer closer.Close()
+	if err := json.Unmarshal(content, &waiting); err != nil {
+		return nil, fmt.Errorf("the alerts in the state store are damaged: %w", err)
+	}
+	return waiting, nil
+}
+
 // Batch is changes that are committed together.
 type Batch struct {
 	s   *Store
@@ -148,6 +169,15 @@ func (b *Batch) SetRoles(r Roles) error {
 		return fmt.Errorf("encode the roles: %w", err)
 	}
 	return b.b.Set([]byte(rolesKey), content, nil)
+}
+
+// SetAlerts writes the alerts that were raised and not acknowledged.
+func (b *Batch) SetAlerts(waiting []alerts.Alert) error {
+	content, err := json.Marshal(waiting)
+	if err != nil {
+		return fmt.Errorf("encode alerts: %w", err)
+	}
+	return b.b.Set([]byte(alertsKey), content, nil)
 }
 
 // SetPosition writes a partition's position.

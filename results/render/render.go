@@ -149,6 +149,9 @@ func (w *report) correctInShort() string {
 	switch {
 	case !judged:
 		return "No answer was judged."
+	case w.wrongAlerts() > 0:
+		return fmt.Sprintf("**Alerts were wrong**: %s were missing, extra or wrong; %s of %s reads and %s of %s rows at the end were. See [Correctness](#correctness).",
+			count(w.wrongAlerts()), count(readsWrong), count(reads), count(rowsWrong), count(rows))
 	case readsWrong+rowsWrong > 0:
 		return fmt.Sprintf("**Answers were wrong**: %s of %s reads and %s of %s rows at the end. See [Correctness](#correctness).", count(readsWrong), count(reads), count(rowsWrong), count(rows))
 	}
@@ -160,6 +163,16 @@ func (w *report) correctInShort() string {
 		sentence += " Under at-most-once and at-least-once duplicates in the traffic count as often as they come, by definition."
 	}
 	return sentence
+}
+
+// wrongAlerts counts those that are missing, extra or wrong where none may be.
+func (w *report) wrongAlerts() (n int64) {
+	for i := range w.r.Measurements {
+		if m := &w.r.Measurements[i]; m.Alerts.Any() && !lesser(m) {
+			n += m.Alerts.Missing + m.Alerts.Extra + m.Alerts.Wrong
+		}
+	}
+	return n
 }
 
 // lesser reports whether anything was measured under a lesser guarantee.

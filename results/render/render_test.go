@@ -190,6 +190,26 @@ func TestWrongAnswersAreSaidFirst(t *testing.T) {
 	want(t, line(t, render.Table(r), "steady "), "3 of 300", "2 of 5,000")
 }
 
+// Alerts are shown with how long they took, and those that are wrong are said first.
+func TestReportOfAlerts(t *testing.T) {
+	of := func(missing int64) *results.Result {
+		m := steady("kappa", 1, 19_000)
+		m.AlertUS = dist(4_000, 9_000, 22_200)
+		m.Alerts = &results.Alerts{Expected: 812, Missing: missing, Repeated: 5}
+		if missing > 0 {
+			m.Alerts.Examples = []string{"that of customer 7 never came"}
+		}
+		return result(m)
+	}
+	report := render.Report(of(0))
+	want(t, section(t, report, "Correctness"), "| steady | kappa | 1 | 812 | 0 | 0 | 0 | 5 |")
+	want(t, section(t, report, "Staleness and response times"), "**Alert time.**", "| 4.0 ms | 9.0 ms | 22.2 ms |")
+	want(t, section(t, report, "The figures in short"), "No answer was wrong")
+	report = render.Report(of(3))
+	want(t, section(t, report, "The figures in short"), "**Alerts were wrong**: 3 were missing, extra or wrong")
+	want(t, section(t, report, "Correctness"), "| 812 | 3 | 0 | 0 | 5 |", "that of customer 7 never came")
+}
+
 func TestTrialsGiveMedianAndRange(t *testing.T) {
 	bad := steady("kappa", 4, 900_000)
 	bad.Valid, bad.InvalidBecause = false, []string{"stolen"}

@@ -39,9 +39,14 @@ func (w *report) correctness() {
 		w.paragraph("At-most-once and at-least-once recognise no duplicates; here their price shows too: what came twice in the traffic, and what a crash lost or repeated.")
 	}
 	w.wrongViews(exact)
-	if !w.bounded() {
-		return
+	if w.bounded() {
+		w.policy()
 	}
+	w.alerts()
+}
+
+// policy compares with the definitions of policy bounded.
+func (w *report) policy() {
 	policy := func(m *results.Measurement) *results.Divergence { return m.PolicyDivergence }
 	w.paragraph("The same against the policy's own definitions, which say exactly what is dropped; here every difference is a wrong answer. `revenue_by_segment` is left out, because no " +
 		"definition knows when a profile arrived, and so is `distinct_customers`:")
@@ -56,6 +61,37 @@ func (w *report) correctness() {
 		}
 		return []string{percent(e.P50), percent(e.P99), percent(e.Max)}
 	}))
+}
+
+// alerts compares what stood in topic alerts with what was owed.
+func (w *report) alerts() {
+	rows := w.each(func(m *results.Measurement) []string {
+		a := m.Alerts
+		if a == nil {
+			return nil
+		}
+		return []string{count(a.Expected), count(a.Missing), count(a.Extra), count(a.Wrong), count(a.Repeated)}
+	})
+	if len(rows) == 0 {
+		return
+	}
+	w.paragraph("**Alerts.** The line that brings a customer's sum of a window to the threshold raises an alert under the rules that are served there. Their identities are compared with those that " +
+		"the oracle finds among all lines of the log, by the definitions of the policy. Delivery is at least once, so a repeated one is no fault.")
+	w.table(columns("alerts owed", "missing", "extra", "wrong", "repeated"), rows)
+	said := false
+	for i := range w.r.Measurements {
+		m := &w.r.Measurements[i]
+		if m.Alerts == nil {
+			continue
+		}
+		for _, e := range m.Alerts.Examples {
+			w.line("- %s, for example: %s", name(m), e)
+			said = true
+		}
+	}
+	if said {
+		w.line("")
+	}
 }
 
 // divergence is a table of counts of wrong rows.

@@ -39,6 +39,9 @@ var (
 	segments  = event.Segments()
 )
 
+// Clock is the event time, in ms, that no usable line has come after.
+func (m *Maker) Clock() int64 { return m.clock }
+
 // Next makes one record: mostly order lines, now and then a profile change, a
 // duplicate (one in four with other content), or an unusable record.
 func (m *Maker) Next() Record {
