@@ -316,7 +316,9 @@ func (p *partition) write(c commit, generation uint32) (store.Position, error) {
 	p.state.TakeChanges(
 		func(kind view.Partial, r view.Row) { keep(c.state.PutRow(generation, p.number, kind, r)) },
 		func(kind view.Partial, r view.Row) { keep(c.state.DeleteRow(generation, p.number, kind, r)) })
-	oldest := p.seen.TakeChanges(func(id stream.ID) { keep(c.state.PutID(generation, p.number, id)) })
+	ids := c.state.IDs(generation, p.number, p.position.Orders)
+	oldest := p.seen.TakeChanges(ids.Put)
+	keep(ids.Close())
 	if oldest > p.oldest {
 		keep(c.state.DropIDs(generation, p.number, oldest))
 		p.oldest = oldest

@@ -24,7 +24,8 @@ import (
 )
 
 // formatVersion is that of the data directory.
-// Since 3 it knows the alerts that wait, and from where on which rules were served.
+// Since 3 ids lie many to an entry, and the store knows the alerts that wait and
+// from where on which rules were served.
 const formatVersion = 3
 
 // Crash points of its own; those of package intake come on top.

@@ -23,7 +23,7 @@ type backlog struct {
 
 	mu      sync.Mutex
 	waiting int64         // for a segment
-	growing int64         // in the spans that grow, since the last batch began
+	growing int64         // for a batch: what the spans that grow hold
 	room    chan struct{} // closed and replaced when a count falls
 }
 
@@ -65,12 +65,21 @@ func (b *backlog) kept(records int64) {
 	b.makeRoom()
 }
 
-// begun begins to count anew what waits for a batch.
-func (b *backlog) begun() {
+// sealed takes off what a span holds that grows no more: its batch has begun.
+func (b *backlog) sealed(records int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.growing = 0
+	b.growing -= records
 	b.makeRoom()
+}
+
+// restored counts records that a span got from segments and not from the log, and
+// says whether a batch is due because of them.
+func (b *backlog) restored(records int64) (batch bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.growing += records
+	return b.growing >= b.limits.speed
 }
 
 func (b *backlog) makeRoom() {

@@ -1,6 +1,7 @@
 package lambda
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -58,20 +59,42 @@ func TestBatchBeginsEarlyUnderABackfill(t *testing.T) {
 	f := newFixture(t, 2, never)
 	l := f.open()
 	l.backlog = newBacklog(limits{segment: 300, speed: 1000})
-	f.run(l)
+	stop := f.run(l)
 	f.sales(0, 20_000)
 	f.covered(l, 20_000)
 	eventually(t, "batches before their time", func() bool { return l.Status().Batch.Runs >= 3 })
-	held := int64(0)
+	stop()
+	held, growing := int64(0), int64(0)
 	for _, p := range l.partitions {
 		p.mu.Lock()
 		for _, s := range p.spans {
 			held += s.to.orders - s.from.orders
 		}
+		growing += p.growing().records
 		p.mu.Unlock()
+	}
+	if counted := l.backlog.growing; counted != growing {
+		t.Errorf("%d records are counted that wait for a batch, the growing spans hold %d", counted, growing)
 	}
 	if most := int64(2*2*1000 + 4*2*intakeChunk); held > most { // two batches' worth and what was under way
 		t.Errorf("the speed layer holds %d lines, want at most %d", held, most)
+	}
+}
+
+// What a restart finds behind the seam waits for a batch like what comes from the log.
+func TestRestoredRecordsWaitForABatch(t *testing.T) {
+	b := newBacklog(limits{segment: 1 << 40, speed: 100})
+	if b.restored(99) || !b.restored(101) {
+		t.Error("want a batch to be due from 100 records on")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if err := b.wait(ctx); err == nil {
+		t.Error("intake goes on at twice the limit")
+	}
+	b.sealed(1)
+	if err := b.wait(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -266,10 +266,13 @@ func (l *Lambda) beginBatch(ctx context.Context, wanted view.Rules) (in input, e
 	}
 	l.sealing.Lock()
 	defer l.sealing.Unlock()
-	if in.at, err = l.seal(ctx, func(p *partition) share { return p.seal(rules) }); err != nil {
+	if in.at, err = l.seal(ctx, func(p *partition) share {
+		s, ended := p.seal(rules)
+		l.backlog.sealed(ended) // at once: writing the segment takes long
+		return s
+	}); err != nil {
 		return in, err
 	}
-	l.backlog.begun()
 	began := time.Now()
 	if err := l.master.MergeSmall(ctx, func() error {
 		l.durations.Since(architecture.Compaction, began)

@@ -227,7 +227,11 @@ func (l *Lambda) replaySegments(ctx context.Context, seam coverage.Coverage) err
 	end := l.master.Coverage()
 	for n, p := range l.partitions {
 		p.at = position{end.Orders[n], end.Customers[n]}
-		p.growing().to = p.at
+		restored := end.Orders[n] - seam.Orders[n] + end.Customers[n] - seam.Customers[n]
+		p.growing().reached(p.at, int(restored))
+		if l.backlog.restored(restored) {
+			raise(l.wake)
+		}
 	}
 	l.partitions[0].counts.unusable = l.master.Unusable()
 	return nil
@@ -502,6 +506,7 @@ func (p *partition) report(s *architecture.Status) {
 	s.State["spans"] += int64(len(p.spans))
 	s.State["waiting_lines"] += int64(len(p.lines))
 	for _, sp := range p.spans {
+		s.State["speed_records"] += sp.records
 		for _, state := range sp.states {
 			s.State["speed_rows"] += int64(state.Len())
 		}

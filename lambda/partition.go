@@ -22,6 +22,7 @@ type position struct{ orders, customers int64 }
 // are kept up.
 type span struct {
 	from, to position
+	records  int64 // that were read into it
 	states   map[view.Rules]*stream.State
 }
 
@@ -70,6 +71,12 @@ func (p *partition) newSpan() {
 	p.spans = append(p.spans, s)
 }
 
+// reached notes how far the span goes now.
+func (s *span) reached(at position, records int) {
+	s.to = at
+	s.records += int64(records)
+}
+
 func (p *partition) growing() *span { return p.spans[len(p.spans)-1] }
 
 // addOrders takes a batch into the speed layer and into the next segment, and raises
@@ -90,7 +97,7 @@ func (p *partition) addOrders(b intake.Orders, outbox *alerts.Outbox) {
 		}
 	}
 	p.at.orders = b.Next
-	p.growing().to = p.at
+	p.growing().reached(p.at, len(b.Records))
 }
 
 // addLine adds a line to the growing span if it counts. crossed says that it brings
@@ -150,7 +157,7 @@ func (p *partition) addCustomers(b intake.Customers) {
 		p.addChange(&r.Change, r.Offset)
 	}
 	p.at.customers = b.Next
-	p.growing().to = p.at
+	p.growing().reached(p.at, len(b.Records))
 }
 
 func (p *partition) addChange(c *event.ProfileChange, offset int64) {
@@ -187,17 +194,17 @@ func (p *partition) takeLocked() share {
 }
 
 // seal hands over what waits for a segment and begins a new span, under these
-// rules, where the segment ends.
-func (p *partition) seal(rules []view.Rules) share {
+// rules, where the segment ends. It says how many records the old span holds.
+func (p *partition) seal(rules []view.Rules) (s share, ended int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.rules = rules
+	p.rules, ended = rules, p.growing().records
 	p.newSpan()
 	if p.known != nil {
 		p.known.Forget(p.seen.Horizon(), p.params.Segment)
 		p.spending.Forget(p.seen.Horizon())
 	}
-	return p.takeLocked()
+	return p.takeLocked(), ended
 }
 
 // forget drops the spans that end at or before a position, and the states of

@@ -151,6 +151,9 @@ type Load struct {
 	Late           int64        `json:"late"`
 	Poison         int64        `json:"poison"`
 	GeneratorLagUS *Percentiles `json:"generator_lag_us,omitempty"`
+	// HarnessCores is the processor time of the harness (sending, reading answers,
+	// hearing coverage) per second of the live part.
+	HarnessCores float64 `json:"harness_cores,omitempty"`
 }
 
 // Window bounds the intended times of the events that freshness and age are

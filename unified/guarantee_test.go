@@ -81,12 +81,18 @@ func merchandise(t *testing.T, skip, events int) (n int64) {
 func (f *feed) again(events int) {
 	f.t.Helper()
 	f.stop()
+	f.reopen()
+	f.rewind(events)
+}
+
+// reopen opens the directory of an instance that was stopped.
+func (f *feed) reopen() {
+	f.t.Helper()
 	u, err := Open(f.t.Context(), f.c)
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	f.u, f.closed = u, false
-	f.rewind(events)
 }
 
 // lines sums those of revenue_by_country.

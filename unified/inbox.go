@@ -34,6 +34,7 @@ type inbox struct {
 	at        coverage.Coverage
 	orders    []order
 	customers []customer
+	spare     []order       // room of records that are done with
 	taken     chan struct{} // closed and replaced whenever the inbox is emptied
 }
 
@@ -63,8 +64,15 @@ func (b *inbox) putOrders(ctx context.Context, partition int, in intake.Orders) 
 		return err
 	}
 	defer b.mu.Unlock()
-	for _, r := range in.Records {
-		r.Value = bytes.Clone(r.Value) // bronze keeps it, the cursor does not
+	size := 0
+	for i := range in.Records {
+		size += len(in.Records[i].Value)
+	}
+	values := make([]byte, 0, size) // bronze keeps them, the cursor does not
+	for i := range in.Records {
+		r := in.Records[i]
+		values = append(values, r.Value...)
+		r.Value = values[len(values)-len(r.Value) : len(values) : len(values)]
 		b.orders = append(b.orders, order{partition, r})
 	}
 	b.at.Orders[partition] = in.Next
@@ -89,10 +97,18 @@ func (b *inbox) take() (orders []order, customers []customer, at coverage.Covera
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	orders, customers = b.orders, b.customers
-	b.orders, b.customers = nil, nil
+	b.orders, b.customers, b.spare = b.spare, nil, nil
 	close(b.taken)
 	b.taken = make(chan struct{})
 	return orders, customers, b.at.Clone()
+}
+
+// giveBack lets the inbox use the room of records that were taken again.
+func (b *inbox) giveBack(orders []order) {
+	clear(orders) // what they point at is garbage
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.spare = orders[:0]
 }
 
 func (b *inbox) waiting() int64 {

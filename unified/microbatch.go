@@ -31,6 +31,7 @@ func (u *Unified) microBatch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	u.inbox.giveBack(orders)
 	u.mu.Lock()
 	u.committed = at
 	u.mu.Unlock()
@@ -73,6 +74,9 @@ func (u *Unified) process(ctx context.Context, orders []order, customers []custo
 				return err
 			}
 		}
+	}
+	if err := u.lake.Flush(ctx); err != nil {
+		return err
 	}
 	if err := u.c.Faults.Point(afterGold); err != nil {
 		return err

@@ -2,8 +2,6 @@ package unified
 
 import (
 	"errors"
-	"fmt"
-	"slices"
 	"testing"
 	"time"
 
@@ -121,30 +119,4 @@ func (f *feed) batch() time.Duration {
 	default:
 	}
 	return time.Since(began)
-}
-
-// BenchmarkMicroBatch times micro-batches on top of 200,000 lines of history, on
-// one thread. The slowest counts as much as the mean: maintenance is in it.
-func BenchmarkMicroBatch(b *testing.B) {
-	for _, size := range []int{2_500, 5_000} {
-		b.Run(fmt.Sprint(size), func(b *testing.B) {
-			f := newFeed(b, architecture.Config{Threads: 1})
-			for range 4 {
-				f.put(50_000)
-				f.batch()
-			}
-			var took []time.Duration
-			b.ReportAllocs()
-			for b.Loop() {
-				b.StopTimer()
-				f.put(size)
-				b.StartTimer()
-				took = append(took, f.batch())
-			}
-			slices.Sort(took)
-			b.ReportMetric(float64(b.N*size)/b.Elapsed().Seconds(), "events/s")
-			b.ReportMetric(took[len(took)/2].Seconds()*1000, "ms-median")
-			b.ReportMetric(took[len(took)-1].Seconds()*1000, "ms-slowest")
-		})
-	}
 }

@@ -193,10 +193,7 @@ func served(generation int, kind view.Partial) string {
 // loadGold makes the tables that answers read from a generation's files.
 func (u *Unified) loadGold(ctx context.Context, generation int) error {
 	for _, kind := range view.Partials() {
-		files, err := u.lake.Files(ctx, gold(generation), string(kind))
-		if err != nil {
-			return err
-		}
+		files := u.lake.Files(gold(generation), string(kind))
 		name := served(generation, kind)
 		if err := u.db.Do(ctx, "make "+name, fmt.Sprintf("CREATE OR REPLACE TABLE %s (%s)", name, definition(kind))); err != nil {
 			return err

@@ -93,14 +93,8 @@ func (u *Unified) prepare(ctx context.Context, r *rebuild) error {
 
 // extend brings the new gold from what it holds up to a published vector.
 func (u *Unified) extend(ctx context.Context, r *rebuild, to coverage.Coverage) error {
-	lines, err := u.between(ctx, "lines", lineColumns, r.reached.Orders, to.Orders)
-	if err != nil {
-		return err
-	}
-	changes, err := u.between(ctx, "changes", batch.ChangeColumns, r.reached.Customers, to.Customers)
-	if err != nil {
-		return err
-	}
+	lines := u.between("lines", lineColumns, r.reached.Orders, to.Orders)
+	changes := u.between("changes", batch.ChangeColumns, r.reached.Customers, to.Customers)
 	k := batch.Kernel{Params: u.c.Params, Rules: r.rules}
 	kinds := view.Partials()
 	from, records := r.reached.Sum(), to.Sum()-r.reached.Sum()
@@ -109,6 +103,9 @@ func (u *Unified) extend(ctx context.Context, r *rebuild, to coverage.Coverage) 
 			return err
 		}
 		u.report(from + records*int64(i+1)/int64(len(kinds)))
+	}
+	if err := u.lake.Flush(ctx); err != nil {
+		return err
 	}
 	if u.c.Faults.Bug(alerts.BugShadow) {
 		found, err := u.crossings(ctx, r.generation, r.rules, lines)
@@ -135,13 +132,10 @@ func (u *Unified) report(done int64) {
 }
 
 // between is the relation of silver's rows from one vector up to another.
-func (u *Unified) between(ctx context.Context, name, columns string, from, to coverage.Vector) (string, error) {
-	files, err := u.lake.Files(ctx, silver, name)
-	if err != nil {
-		return "", err
-	}
+func (u *Unified) between(name, columns string, from, to coverage.Vector) string {
+	files := u.lake.Files(silver, name)
 	if len(files) == 0 {
-		return noRows(columns), nil
+		return noRows(columns)
 	}
 	least := from[0]
 	var stretches []string
@@ -150,7 +144,7 @@ func (u *Unified) between(ctx context.Context, name, columns string, from, to co
 		stretches = append(stretches, fmt.Sprintf(`partition = %d AND "offset" >= %d AND "offset" < %d`, p, o, to[p]))
 	}
 	// The first condition is the one that lets whole row groups be skipped.
-	return fmt.Sprintf(`(SELECT * FROM %s WHERE "offset" >= %d AND (%s))`, readParquet(files), least, strings.Join(stretches, " OR ")), nil
+	return fmt.Sprintf(`(SELECT * FROM %s WHERE "offset" >= %d AND (%s))`, readParquet(files), least, strings.Join(stretches, " OR "))
 }
 
 // noRows is an empty relation with the columns of a table definition.

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math/bits"
 	"os"
 	"slices"
 	"time"
@@ -15,10 +16,14 @@ import (
 )
 
 const (
-	// mergeAt is how many small files of a table are worth a merge.
+	// mergeAt is how many files of one tier are worth a merge.
 	mergeAt = 12
-	// smallBytes is the size up to which a file is merged with others.
-	smallBytes = 8 << 20
+	// tiers are those of files that are merged: below 256 KiB, 2 MiB and 16 MiB. Merging
+	// files of one tier makes one of the next, so a row is rewritten once a tier, not with
+	// each merge of what came after it.
+	tiers          = 3
+	firstTierBytes = 256 << 10
+	tierBits       = 3 // a tier's files are so many times doubled in the next
 	// growth and leastGrowth say when rows of equal keys are merged in a table that
 	// answers read: when it has grown by one part in so many, and by so many rows.
 	// So a row is merged a bounded number of times however long the history is.
@@ -27,10 +32,12 @@ const (
 )
 
 // upkeep keeps reading and committing cheap: it merges small files and rows of
-// equal keys, and forgets old snapshots. One table has its turn after each
-// micro-batch; what takes long runs beside the loop. Only the loop touches it.
+// equal keys, and forgets old snapshots. After each micro-batch one table in turn has
+// its snapshots forgotten, and the table that needs it most is merged; what takes long
+// runs beside the loop. Only the loop touches it.
 type upkeep struct {
 	turn    int
+	counted int                    // gold tables whose rows were counted, for the turn of the next
 	retired int                    // generation of gold to be removed; 0: none
 	merge   *merge                 // running; nil if none
 	merged  map[view.Partial]int64 // rows of served tables when they were last merged
@@ -74,37 +81,42 @@ func (u *Unified) tidy(ctx context.Context) error {
 	all := tables(u.current().Generation)
 	t := all[u.upkeep.turn%len(all)]
 	u.upkeep.turn++
-	if u.rebuild != nil && t.namespace == silver { // it reads files that would go
+	m := u.upkeep.merge
+	if !u.inUse(t) && (m == nil || m.table != t) { // a merge's file is named by no snapshot yet
+		if err := u.lake.Expire(ctx, t.namespace, t.name); err != nil {
+			return err
+		}
+		if err := u.c.Faults.Point(afterExpire); err != nil {
+			return err
+		}
+	}
+	if m != nil {
 		return nil
 	}
-	if m := u.upkeep.merge; m != nil && m.table == t { // its file is named by no snapshot yet
-		return nil
-	}
-	if err := u.lake.Expire(ctx, t.namespace, t.name); err != nil {
-		return err
-	}
-	if err := u.c.Faults.Point(afterExpire); err != nil {
-		return err
-	}
-	if u.upkeep.merge != nil {
-		return nil
-	}
-	return u.startMerge(ctx, t)
+	return u.startMerge(ctx)
 }
 
-// startMerge begins the work that a table needs, if any.
-func (u *Unified) startMerge(ctx context.Context, t tableOf) error {
-	files, err := u.lake.Files(ctx, t.namespace, t.name)
-	if err != nil {
-		return err
-	}
+// inUse reports whether a rebuild reads a table's files, which then have to stay.
+func (u *Unified) inUse(t tableOf) bool { return u.rebuild != nil && t.namespace == silver }
+
+// startMerge begins the merge that is due, if any. The choice does not depend on whose
+// turn it is: a merge that outlasts a micro-batch would always cost the same table its turn.
+func (u *Unified) startMerge(ctx context.Context) error {
 	now := u.current()
-	m := &merge{table: t, generation: now.Generation, small: small(files), began: time.Now(), done: make(chan error, 1)}
-	if len(m.small) < mergeAt {
-		m.small = nil
+	m := &merge{generation: now.Generation, began: time.Now(), done: make(chan error, 1)}
+	for _, t := range tables(now.Generation) {
+		if files := mergeable(u.lake.Files(t.namespace, t.name)); !u.inUse(t) && len(files) > len(m.small) {
+			m.table, m.small = t, files
+		}
 	}
-	if t.isGold() {
-		if m.served, err = u.grown(ctx, now.Generation, view.Partial(t.name)); err != nil {
+	if len(m.small) == 0 {
+		golden := goldTables(now.Generation)
+		m.table = golden[u.upkeep.counted%len(golden)]
+		u.upkeep.counted++
+	}
+	if m.table.isGold() {
+		var err error
+		if m.served, err = u.grown(ctx, now.Generation, view.Partial(m.table.name)); err != nil {
 			return err
 		}
 	}
@@ -118,11 +130,28 @@ func (u *Unified) startMerge(ctx context.Context, t tableOf) error {
 	return nil
 }
 
-func small(files []string) []string {
-	return slices.DeleteFunc(files, func(f string) bool {
-		info, err := os.Stat(f)
-		return err != nil || info.Size() > smallBytes
-	})
+// mergeable lists the files of the fullest tier that is worth a merge.
+func mergeable(files []string) []string {
+	if len(files) < mergeAt {
+		return nil
+	}
+	var byTier [tiers][]string
+	for _, f := range files {
+		if info, err := os.Stat(f); err == nil {
+			if tier := tierOf(info.Size()); tier < tiers {
+				byTier[tier] = append(byTier[tier], f)
+			}
+		}
+	}
+	fullest := slices.MaxFunc(byTier[:], func(a, b []string) int { return len(a) - len(b) })
+	if len(fullest) < mergeAt {
+		return nil
+	}
+	return fullest
+}
+
+func tierOf(bytes int64) int {
+	return (bits.Len64(uint64(bytes/firstTierBytes)) + tierBits - 1) / tierBits
 }
 
 // grown is the number of rows in a served table if it has grown enough to be

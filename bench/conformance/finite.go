@@ -41,6 +41,32 @@ func LongStream(lines int64) int64 {
 // all of the stream is answered for.
 func StaysFinite(t *testing.T, s Subject, lines int64, sizes ...string) {
 	lines = LongStream(lines)
+	checkFlat(t, longStream(t, s, lines), lines, sizes)
+}
+
+// StaysWithin sends such a stream too and demands that no size of the status is ever
+// beyond a limit that the code promises, far below what the whole stream would make of
+// it. It suits what is let go of in few large steps: there means say nothing about growth.
+func StaysWithin(t *testing.T, s Subject, lines int64, most map[string]int64) {
+	lines = LongStream(lines)
+	samples := longStream(t, s, lines)
+	for name, most := range most {
+		if most > lines/3 {
+			t.Fatalf("%s may be %d, which of %d lines proves nothing", name, most, lines)
+		}
+		var greatest int64
+		for _, x := range samples {
+			greatest = max(greatest, x.state[name])
+		}
+		if greatest == 0 || greatest > most {
+			t.Errorf("%s was %d at most in a stream of %d lines, want at most %d and more than none", name, greatest, lines, most)
+		}
+	}
+}
+
+// longStream takes a stream through a subject and returns what was held on the way.
+func longStream(t *testing.T, s Subject, lines int64) []sample {
+	t.Helper()
 	topics := eventlog.TopicsOf("long")
 	log, err := workloadtest.NewStream(topics, lines)
 	if err != nil {
@@ -66,7 +92,7 @@ func StaysFinite(t *testing.T, s Subject, lines int64, sizes ...string) {
 	for _, x := range samples {
 		t.Logf("%9d lines: %v, heap %d MiB, RSS %d MiB", x.lines, x.state, x.heap>>20, x.rss>>20)
 	}
-	checkFlat(t, samples, lines, sizes)
+	return samples
 }
 
 // follow takes twenty samples on the way.

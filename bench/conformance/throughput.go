@@ -84,7 +84,7 @@ func benchBackfill(b *testing.B, s Subject, g architecture.Guarantee, log eventl
 	b.Helper()
 	dir := b.TempDir()
 	runtime.GC() // of what went before
-	began := processorTime(b)
+	began := ProcessorTime(b)
 	a, err := s.Open(b.Context(), architecture.Config{
 		Log: log, Topics: topics, Dir: dir, Params: view.DefaultParams(), Rules: view.EveryLine, Policy: architecture.Bounded, Lateness: architecture.DefaultLateness, Guarantee: g,
 		BatchInterval: 2 * time.Second, Trigger: 250 * time.Millisecond})
@@ -107,10 +107,11 @@ func benchBackfill(b *testing.B, s Subject, g architecture.Guarantee, log eventl
 	if err := <-ended; err != nil {
 		b.Fatal(err)
 	}
-	return processorTime(b) - began
+	return ProcessorTime(b) - began
 }
 
-func processorTime(b *testing.B) time.Duration {
+// ProcessorTime is what this process has used, user and system together.
+func ProcessorTime(b *testing.B) time.Duration {
 	b.Helper()
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {

@@ -296,7 +296,7 @@ func TestAnEmptyValueIsSentAsNull(t *testing.T) {
 }
 
 // BenchmarkLive shows what the generator costs at 50,000/s: seconds of processor
-// time per second of schedule.
+// time per second of schedule, of which the whole harness may take one.
 func BenchmarkLive(b *testing.B) {
 	for b.Loop() {
 		log, names := topics(b)
@@ -307,6 +307,7 @@ func BenchmarkLive(b *testing.B) {
 			b.Fatal(err)
 		}
 		b.ReportMetric((cpu() - began).Seconds(), "cpu-s/s")
+		b.ReportMetric(1, "cpu-s/s-ceiling")
 		b.ReportMetric(float64(live.Lag.ValueAtQuantile(99)), "lag-p99-µs")
 		b.ReportMetric(live.AchievedPerS(), "events/s")
 	}

@@ -122,7 +122,9 @@ func (t *trial) live(ctx context.Context, start time.Time) error {
 		}
 		return nil
 	})
+	began, used := time.Now(), cpuSeconds()
 	live, err := t.loader.Live(ctx, start, t.rate, t.events)
+	t.m.Load.HarnessCores = (cpuSeconds() - used) / time.Since(began).Seconds()
 	stop()
 	shown()
 	t.seen.live = live

@@ -75,7 +75,7 @@ func TestGuardedKafka(t *testing.T) {
 
 	t.Run("whole run", func(t *testing.T) {
 		out := filepath.Join(t.TempDir(), "out")
-		args := append([]string{"run", "--scenario", "backfill", "--events", "20000", "--broker", "external", "--out", out}, guarded("kafka.tls=true", trust, "kafka.compression=zstd")...)
+		args := append([]string{"run", "--scenario", "backfill", "--policy", "exact", "--events", "20000", "--broker", "external", "--out", out}, guarded("kafka.tls=true", trust, "kafka.compression=zstd")...)
 		looked := lookFor(t, secret)
 		code, stdout, stderr := outcome(t, program(t, env, args...))
 		if code != exitDone {

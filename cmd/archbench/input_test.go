@@ -88,7 +88,7 @@ func TestBadCommandLines(t *testing.T) {
 		{with("--set", "kafka.compression=brotli"), []string{`kafka.compression is "brotli"`}},
 		{with("--set", "log_format=xml"), []string{`log_format is "xml"`, "text or json"}},
 		{with("--policy", "bounded", "--allowed-lateness", "1500us"), []string{"allowed_lateness is 1.5ms", "whole number of milliseconds"}},
-		{with("--guarantee", "at-most-once"), []string{"at-most-once does not go with policy exact"}},
+		{with("--policy", "exact", "--guarantee", "at-most-once"), []string{"at-most-once does not go with policy exact"}},
 		{with("--faults", "kappa.between-commits"), []string{`"kappa.between-commits"`, "known are"}}, // nothing comes between them
 		{with("--rules", "3"), []string{"unknown rules 3"}},
 		{with("--trigger", "0s"), []string{"trigger", "positive"}},

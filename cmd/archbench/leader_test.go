@@ -41,7 +41,7 @@ func TestLeaderKilledOnKafka(t *testing.T) {
 	var servers []*started
 	for name := range pipelines() {
 		servers = append(servers, start(t, program(t, nil, "serve", name, "--bootstrap", bootstrap, "--topics", "leader", "--data-dir", filepath.Join(t.TempDir(), name),
-			"--trigger", "500ms", "--batch-interval", "2s")))
+			"--policy", "exact", "--trigger", "500ms", "--batch-interval", "2s")))
 	}
 	params := synthetic.DefaultParams()
 	params.Events = events

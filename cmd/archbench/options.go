@@ -172,12 +172,19 @@ func (o *options) source(s setting) string {
 // value, where something else decides it.
 func (o *options) refuseGiven(by string, keys ...string) error {
 	for _, key := range keys {
-		s, _ := find(key)
-		if from := o.source(s); from != "default" && from != o.file {
-			return fmt.Errorf("%s decides %s itself: leave %s out, or name what to run with --scenario", by, key, from)
+		if o.given(key) {
+			s, _ := find(key)
+			return fmt.Errorf("%s decides %s itself: leave %s out, or name what to run with --scenario", by, key, o.source(s))
 		}
 	}
 	return nil
+}
+
+// given reports whether the command line or the environment gives a key its value.
+func (o *options) given(key string) bool {
+	s, _ := find(key)
+	from := o.source(s)
+	return from != "default" && from != o.file
 }
 
 func (o *options) text(key string) string {

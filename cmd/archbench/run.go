@@ -133,6 +133,9 @@ func plan(o *options, progress io.Writer) (scenario.Plan, error) {
 		if err := o.refuseGiven("suite quick", scenario.QuickDecides()...); err != nil {
 			return p, err
 		}
+		if !o.given("policy") {
+			p.Policy = architecture.Exact
+		}
 	}
 	if p.Out == "" {
 		name := p.Suite
@@ -170,7 +173,7 @@ func writeEffective(o *options, p scenario.Plan) error {
 	if !exists(p.Out) {
 		return nil
 	}
-	return o.save(filepath.Join(p.Out, "config.yaml"), map[string]string{"suite": p.Suite, "out": ""}) // a repetition goes elsewhere
+	return o.save(filepath.Join(p.Out, "config.yaml"), map[string]string{"suite": p.Suite, "policy": string(p.Policy), "out": ""}) // a repetition goes elsewhere
 }
 
 // save writes the effective settings, with some of them replaced, as a file.

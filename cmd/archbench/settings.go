@@ -98,7 +98,7 @@ func settings() []setting {
 		{"events", integer, "0", "events at most, history and live together; 0: all of a file, 500,000 of a synthetic backfill or reprocess", "events"},
 		{"history", integer, "200000", "events preloaded for steady", ""},
 		{"partitions", integer, "4", "partitions of each topic", "partitions"},
-		{"policy", text, "exact", "how late lines and duplicates are treated: exact, or bounded, which keeps state finite (Unified and Lambda's batch layer are exact under both)", "policy"},
+		{"policy", text, "bounded", "how late lines and duplicates are treated: bounded, which keeps state finite, or exact, which suite quick runs under (Unified and Lambda's batch layer are exact under both)", "policy"},
 		{"allowed_lateness", duration, short(architecture.DefaultLateness), "policy bounded: how far behind the newest event time of its partition a line may lie", "allowed-lateness"},
 		{"guarantee", text, "effectively-once", "what a crash may do: at-most-once may lose lines, at-least-once may count them twice, effectively-once does neither; policy exact goes with the last only", "guarantee"},
 		{"trigger", duration, "1s", "Unified: time between micro-batches", "trigger"},

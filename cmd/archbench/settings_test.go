@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -144,6 +145,39 @@ func TestCommittedConfiguration(t *testing.T) {
 	}
 }
 
+// TestQuickIsExact holds that suite quick runs under policy exact whatever a file
+// says, and that the configuration it leaves says so, while scenarios follow the settings.
+func TestQuickIsExact(t *testing.T) {
+	bounded := filepath.Join("..", "..", "archbench.yaml")
+	out := t.TempDir()
+	for _, c := range []struct {
+		args []string
+		want architecture.Policy
+	}{
+		{nil, architecture.Exact},
+		{[]string{"--config", bounded}, architecture.Exact},
+		{[]string{"--policy", "exact"}, architecture.Exact},
+		{[]string{"--scenario", "steady"}, architecture.Bounded},
+		{[]string{"--scenario", "steady", "--policy", "exact"}, architecture.Exact},
+	} {
+		o := loaded(t, append(c.args, "--out", out)...)
+		p, err := plan(o, io.Discard)
+		if err != nil || p.Policy != c.want {
+			t.Fatalf("%v: policy %s, want %s: %v", c.args, p.Policy, c.want, err)
+		}
+		if err := writeEffective(o, p); err != nil {
+			t.Fatal(err)
+		}
+		left := filepath.Join(out, "config.yaml")
+		if got := loaded(t, "--config", left).text("policy"); got != string(c.want) {
+			t.Errorf("%v: the configuration left says policy %s, want %s", c.args, got, c.want)
+		}
+		if err := os.Remove(left); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestKafkaSettings holds that what a cluster is told comes from its settings,
 // and the password from the environment or a file.
 func TestKafkaSettings(t *testing.T) {
@@ -178,7 +212,7 @@ func TestProcessesGetTheRunsSettings(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "config.yaml")
 	params := view.DefaultParams()
 	params.HopSize, params.TopK = 3*time.Hour+7*time.Minute, 5
-	err := o.writeConfig(path, scenario.ProcessConfig{Bootstrap: []string{"a:1", "b:2"}, Topics: "p", DataDir: "d", Params: params, Policy: architecture.Bounded,
+	err := o.writeConfig(path, scenario.ProcessConfig{Bootstrap: []string{"a:1", "b:2"}, Topics: "p", DataDir: "d", Params: params, Policy: architecture.Exact,
 		Guarantee: architecture.EffectivelyOnce, Lateness: 7 * time.Minute, Rules: view.MerchandiseOnly, Trigger: 300 * time.Millisecond, BatchInterval: 3 * time.Second})
 	if err != nil {
 		t.Fatal(err)
@@ -196,7 +230,7 @@ func TestProcessesGetTheRunsSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	if c.MemoryBytes != 12345678 || c.CommitInterval != 70*time.Millisecond || c.Trigger != 300*time.Millisecond || c.BatchInterval != 3*time.Second ||
-		c.Policy != architecture.Bounded || c.Lateness != 7*time.Minute || c.Params != params || c.Rules != view.MerchandiseOnly || c.Topics.Orders != "p.orders" || c.Dir != "d" {
+		c.Policy != architecture.Exact || c.Lateness != 7*time.Minute || c.Params != params || c.Rules != view.MerchandiseOnly || c.Topics.Orders != "p.orders" || c.Dir != "d" {
 		t.Errorf("%+v", c)
 	}
 	if got.text("listen") != "127.0.0.1:0" {

@@ -248,6 +248,8 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
+// BenchmarkDecodeOrder decodes and validates an order line, by the scanner for our
+// own order of fields and by the library that takes over where that stops.
 func BenchmarkDecodeOrder(b *testing.B) {
 	value := []byte(plainOrder)
 	b.Run("scanner", func(b *testing.B) {
@@ -259,6 +261,7 @@ func BenchmarkDecodeOrder(b *testing.B) {
 			}
 		}
 		b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+		b.ReportMetric(2e6, "events/s-floor")
 	})
 	b.Run("library", func(b *testing.B) {
 		d, l := NewDecoder(), OrderLine{}

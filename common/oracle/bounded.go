@@ -17,9 +17,9 @@ var errNotBounded = errors.New("the history was not made for policy bounded")
 // policy bounded does: late, duplicate, or kept. It forgets no id, and looks
 // instead whether the policy still knows the one that it finds.
 type bounded struct {
-	lateness  int64                       // ms
-	watermark int64                       // greatest event time so far, ms
-	first     map[string]*event.OrderLine // nil: ids are not recognised
+	lateness  int64            // ms
+	watermark int64            // greatest event time so far, ms
+	first     map[string]claim // nil: ids are not recognised
 	marks     marks
 }
 
@@ -35,11 +35,11 @@ func (b *bounded) keeps(l *event.OrderLine, offset int64) bool {
 	if b.first == nil {
 		return true
 	}
-	if first, seen := b.first[l.EventID]; seen && inTime(first.EventTimeMS) {
+	if first, seen := b.first[l.EventID]; seen && inTime(first.time) {
 		b.marks.repeated(first, l, offset)
 		return false
 	}
-	b.first[l.EventID] = l
+	b.first[l.EventID] = claimOf(l)
 	return true
 }
 

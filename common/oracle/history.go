@@ -2,6 +2,8 @@ package oracle
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"math"
 	"slices"
@@ -30,15 +32,33 @@ type History struct {
 
 // partition keeps what is judged in the order of one partition.
 type partition struct {
-	orders, customers int64 // next offsets
-	first             map[string]*event.OrderLine
-	unusable          []mark // of both topics
+	orders, customers int64            // next offsets
+	first             map[string]claim // by id
+	unusable          []mark           // of both topics
 	exact             marks
 	bounded           bounded
 }
 
 // marks are the places of usable lines that do not count, by why.
 type marks struct{ late, duplicate, conflict []mark }
+
+// claim is what is remembered of the line that claimed an id: enough to tell whether
+// another says the same, and little, because a long log has many.
+type claim struct {
+	time    int64 // ms since the epoch
+	content [16]byte
+}
+
+// claimOf hashes what event.OrderLine.SameContent compares.
+func claimOf(l *event.OrderLine) claim {
+	said := make([]byte, 0, 128)
+	for _, n := range []int64{int64(l.Kind), l.CustomerID, l.Quantity, l.UnitPriceMilli, l.EventTimeMS, int64(len(l.Country))} {
+		said = binary.LittleEndian.AppendUint64(said, uint64(n))
+	}
+	said = append(append(said, l.Country...), l.StockCode...)
+	sum := sha256.Sum256(said)
+	return claim{l.EventTimeMS, [16]byte(sum[:])}
+}
 
 // mark is the place of a record that counts in no view.
 type mark struct {
@@ -72,7 +92,7 @@ type change struct {
 func NewHistory(partitions int) *History {
 	h := &History{decoder: *event.NewDecoder(), changes: map[int64][]change{}}
 	for range partitions {
-		h.parts = append(h.parts, &partition{first: map[string]*event.OrderLine{}})
+		h.parts = append(h.parts, &partition{first: map[string]claim{}})
 	}
 	return h
 }
@@ -83,7 +103,7 @@ func NewBoundedHistory(partitions int, lateness time.Duration) *History {
 	h := NewHistory(partitions)
 	h.lateness = &lateness
 	for _, p := range h.parts {
-		p.bounded = bounded{lateness: lateness.Milliseconds(), watermark: math.MinInt64, first: map[string]*event.OrderLine{}}
+		p.bounded = bounded{lateness: lateness.Milliseconds(), watermark: math.MinInt64, first: map[string]claim{}}
 	}
 	return h
 }
@@ -124,7 +144,7 @@ func (h *History) AddOrder(part int, offset int64, value []byte) {
 func (p *partition) isFirst(l *event.OrderLine, offset int64) bool {
 	first, seen := p.first[l.EventID]
 	if !seen {
-		p.first[l.EventID] = l
+		p.first[l.EventID] = claimOf(l)
 		return true
 	}
 	p.exact.repeated(first, l, offset)
@@ -132,9 +152,9 @@ func (p *partition) isFirst(l *event.OrderLine, offset int64) bool {
 }
 
 // repeated marks a line whose id another one has.
-func (m *marks) repeated(first, l *event.OrderLine, offset int64) {
+func (m *marks) repeated(first claim, l *event.OrderLine, offset int64) {
 	m.duplicate = append(m.duplicate, mark{false, offset})
-	if !first.SameContent(l) {
+	if first != claimOf(l) {
 		m.conflict = append(m.conflict, mark{false, offset})
 	}
 }

@@ -43,19 +43,28 @@ func (s *Store) IDs(generation uint32, partition int, f func(stream.ID)) error {
 	defer done()
 	low, high := epochKey(nil, generation, partition, 0), append(prefix(nil, generation, partition), kindID+1)
 	return each(s.db, low, high, func(key, value []byte) error {
-		if len(key) != idSize || len(value) != 8 && len(value) != 16 {
+		if len(key) != idKeySize {
 			return errors.New("an id in the state store is damaged")
 		}
-		var id stream.ID
-		id.Epoch = binary.BigEndian.Uint64(key[prefixSize+1:])
-		id.Hash.Hi, id.Hash.Lo = binary.BigEndian.Uint64(key[prefixSize+9:]), binary.BigEndian.Uint64(key[prefixSize+17:])
-		id.Content = binary.BigEndian.Uint64(value)
-		if len(value) == 16 {
-			id.Time = int64(binary.BigEndian.Uint64(value[8:]))
+		return eachID(binary.BigEndian.Uint64(key[prefixSize+1:]), value, f)
+	})
+}
+
+// eachID yields the ids of one entry.
+func eachID(epoch uint64, value []byte, f func(stream.ID)) error {
+	size := idSize(epoch)
+	if len(value)%size != 0 {
+		return errors.New("an id in the state store is damaged")
+	}
+	for ; len(value) > 0; value = value[size:] {
+		id := stream.ID{Epoch: epoch, Content: binary.BigEndian.Uint64(value[16:])}
+		id.Hash.Hi, id.Hash.Lo = binary.BigEndian.Uint64(value), binary.BigEndian.Uint64(value[8:])
+		if epoch > 0 {
+			id.Time = int64(binary.BigEndian.Uint64(value[24:]))
 		}
 		f(id)
-		return nil
-	})
+	}
+	return nil
 }
 
 // Rows yields the rows of a partial whose window column is at least from.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -69,7 +68,8 @@ func (s *Store) use() (done func(), err error) {
 
 // Keys: 'r' holds the roles, 'a' the alerts that wait to be written. A generation's keys are 'g', its number, the
 // partition (both big-endian), then the kind of entry. Rows follow in the order of
-// their windows, ids by epochs.
+// their windows, ids by epochs and then by the offset of orders up to which they
+// were claimed.
 const (
 	rolesKey   = "r"
 	alertsKey  = "a"
@@ -77,23 +77,8 @@ const (
 	kindID     = 'i'
 	kindRow    = 'w'
 	prefixSize = 1 + 4 + 2
-	idSize     = prefixSize + 1 + 8 + 16
+	idKeySize  = prefixSize + 1 + 8 + 8 + 4
 )
-
-// Open opens the store in a directory, which it makes if need be. compacted is
-// told how long each compaction took, on whatever goroutine.
-func Open(dir string, compacted func(took time.Duration)) (*Store, error) {
-	db, err := pebble.Open(dir, &pebble.Options{
-		Logger:        quiet{},
-		EventListener: &pebble.EventListener{CompactionEnd: func(c pebble.CompactionInfo) { compacted(c.TotalDuration) }},
-		MemTableSize:  32 << 20,
-		CacheSize:     32 << 20, // the state is in memory; the store is read at start only
-	})
-	if err != nil {
-		return nil, fmt.Errorf("open the state store %s: %w (if it is damaged, remove the data directory to build the state anew from the log)", dir, err)
-	}
-	return &Store{db: db}, nil
-}
 
 // quiet drops what Pebble says of its own work; errors come back from the calls.
 type quiet struct{}
@@ -217,16 +202,68 @@ func (b *Batch) DeleteRow(generation uint32, partition int, kind view.Partial, r
 	return b.b.Delete(b.key, nil)
 }
 
-// PutID writes a claimed id.
-func (b *Batch) PutID(generation uint32, partition int, id stream.ID) error {
-	b.key = epochKey(b.key[:0], generation, partition, id.Epoch)
-	b.key = binary.BigEndian.AppendUint64(b.key, id.Hash.Hi)
-	b.key = binary.BigEndian.AppendUint64(b.key, id.Hash.Lo)
-	b.val = binary.BigEndian.AppendUint64(b.val[:0], id.Content)
-	if id.Epoch > 0 {
-		b.val = binary.BigEndian.AppendUint64(b.val, uint64(id.Time))
+// IDs puts ids into a batch that one partition claimed up to an offset of orders
+// and since the batch before. Nothing asks the store for a single id, so they are
+// stored as they came, many to an entry: a Pebble entry each would cost more than
+// all else that a line costs.
+type IDs struct {
+	b          *Batch
+	generation uint32
+	partition  int
+	upTo       int64
+	blocks     uint32
+	epoch      uint64
+	val        []byte
+	err        error
+}
+
+// idsPerBlock bounds an entry to some 128 KiB.
+const idsPerBlock = 4096
+
+// IDs begins to put ids; Close ends it.
+func (b *Batch) IDs(generation uint32, partition int, upTo int64) *IDs {
+	return &IDs{b: b, generation: generation, partition: partition, upTo: upTo, val: b.val[:0]}
+}
+
+// Put adds an id. Epochs never fall.
+func (w *IDs) Put(id stream.ID) {
+	if id.Epoch != w.epoch || len(w.val) >= idsPerBlock*idSize(id.Epoch) {
+		w.flush()
+		w.epoch = id.Epoch
 	}
-	return b.b.Set(b.key, b.val, nil)
+	w.val = binary.BigEndian.AppendUint64(w.val, id.Hash.Hi)
+	w.val = binary.BigEndian.AppendUint64(w.val, id.Hash.Lo)
+	w.val = binary.BigEndian.AppendUint64(w.val, id.Content)
+	if id.Epoch > 0 {
+		w.val = binary.BigEndian.AppendUint64(w.val, uint64(id.Time))
+	}
+}
+
+// idSize is the bytes of an id: those that expire have a time.
+func idSize(epoch uint64) int {
+	if epoch > 0 {
+		return 4 * 8
+	}
+	return 3 * 8
+}
+
+func (w *IDs) flush() {
+	if len(w.val) == 0 {
+		return
+	}
+	key := epochKey(w.b.key[:0], w.generation, w.partition, w.epoch)
+	key = binary.BigEndian.AppendUint64(key, uint64(w.upTo))
+	key = binary.BigEndian.AppendUint32(key, w.blocks)
+	w.err = errors.Join(w.err, w.b.b.Set(key, w.val, nil))
+	w.blocks++
+	w.b.key, w.val = key, w.val[:0]
+}
+
+// Close puts what is left, and tells whether all was put.
+func (w *IDs) Close() error {
+	w.flush()
+	w.b.val = w.val
+	return w.err
 }
 
 // DropIDs removes the ids of all epochs below one.

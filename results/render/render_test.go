@@ -30,7 +30,7 @@ func measurement(scenario, architecture string, trial int, change func(*results.
 func steady(architecture string, trial int, p99 int64) results.Measurement {
 	return measurement("steady", architecture, trial, func(m *results.Measurement) {
 		m.Load.OfferedPerS, m.Load.AchievedPerS = 2000, 1999.9
-		m.Load.GeneratorLagUS = dist(600, 900, 3_300)
+		m.Load.GeneratorLagUS, m.Load.HarnessCores = dist(600, 900, 3_300), 0.21
 		m.FreshnessUS, m.AgeUS, m.AnswerUS = dist(2_000, 9_000, p99), dist(3_000, 8_000, 21_000), dist(1_000, 4_000, 11_000)
 		m.Batches = &results.Batches{Count: 150}
 	})
@@ -123,7 +123,7 @@ func TestReportOfValidMeasurements(t *testing.T) {
 	want(t, section(t, report, "Reprocess"), "| 492,536 | 9.0 s | 54,484/s | 19.0 ms | 200.2 ms | 4.5 s | 600 MiB | – |")
 	want(t, line(t, section(t, report, "Cost"), "| steady | lambda |"), "| 3.2 s | 12.5 s | 300 MiB | 5 MiB | – |")
 	valid := section(t, report, "Validity")
-	want(t, line(t, valid, "| steady | kappa |"), "| yes | 2,000/s | 2,000/s | 0.6 ms | 3.3 ms | 6.6 ms | 150 |")
+	want(t, line(t, valid, "| steady | kappa |"), "| yes | 2,000/s | 2,000/s | 0.6 ms | 3.3 ms | 6.6 ms | 0.21 | 150 |")
 	want(t, valid, "reprocess on kappa, trial 1: the live part ended before the switch")
 	want(t, section(t, report, "Floors"), "| 2,900,000 |", "| 1,500,000 |", "| 1.4 ms |", "| 5.3 ms |")
 	want(t, section(t, report, "How to repeat it"), "archbench run --scenario steady\n", "Seed 7, commit `abc` with changes that are in no commit")

@@ -245,7 +245,7 @@ func (w *report) validity() {
 	w.paragraph("## Validity")
 	w.paragraph("A measurement is invalid if the load was not what it should be (sent late, or less than offered), if too few batches or commits fell into the window, if an event was never covered, " +
 		"if the readers starved, or if the machine was taken away. It then shows no headline figure; wrong answers count all the same.")
-	w.table(columns("valid", "offered", "achieved", "generator lag p50", "p99", "max", "batches or commits in the window", "interval achieved"),
+	w.table(columns("valid", "offered", "achieved", "generator lag p50", "p99", "max", "harness cores", "batches or commits in the window", "interval achieved"),
 		w.each(func(m *results.Measurement) []string {
 			valid, offered, achieved, batches, interval := "yes", none, none, none, none
 			if !m.Valid {
@@ -264,7 +264,11 @@ func (w *report) validity() {
 			if p := m.Load.GeneratorLagUS; p != nil && p.Count > 0 {
 				lag = []string{optional(p.P50), tail(p, p.P99), optional(p.Max)}
 			}
-			return append(append([]string{valid, offered, achieved}, lag...), batches, interval)
+			cores := none
+			if m.Load.HarnessCores > 0 {
+				cores = fmt.Sprintf("%.2f", m.Load.HarnessCores)
+			}
+			return append(append([]string{valid, offered, achieved}, lag...), cores, batches, interval)
 		}))
 	said := false
 	for i := range w.r.Measurements {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -49,6 +50,9 @@ func Columns(definition string) []Column {
 	return cs
 }
 
+// catalogName is the warehouse's in the catalog's database.
+const catalogName = "archbench"
+
 // Lake is an open warehouse. Different tables may be changed at the same time,
 // one table by one goroutine at a time.
 type Lake struct {
@@ -57,8 +61,14 @@ type Lake struct {
 	catalog *sqlcatalog.Catalog
 	files   atomic.Int64
 
-	mu     sync.Mutex // guards tables
-	tables map[string]*table.Table
+	flushing sync.Mutex // held by a Flush, and taken before mu
+
+	mu      sync.Mutex // guards what follows
+	tables  map[string]*table.Table
+	pending map[string]move     // commits that the catalog's database does not know yet
+	live    map[string][]string // data files of a table's current snapshot
+	// unsynced are data files of commits that need not be on disk yet.
+	unsynced []string
 }
 
 func (l *Lake) table(namespace, name string) *table.Table {
@@ -87,14 +97,14 @@ func Open(ctx context.Context, dir string) (*Lake, error) {
 		return nil, fmt.Errorf("open the catalog: %w", err)
 	}
 	db.SetMaxOpenConns(1) // SQLite has one writer
-	c, err := sqlcatalog.NewCatalog("archbench", db, sqlcatalog.SQLite, iceberg.Properties{"warehouse": "file://" + dir})
+	c, err := sqlcatalog.NewCatalog(catalogName, db, sqlcatalog.SQLite, iceberg.Properties{"warehouse": "file://" + dir})
 	if err == nil {
 		err = c.CreateSQLTables(ctx)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the catalog %s: %w (if it is damaged, remove the data directory to build the state anew from the log)", dir, err), db.Close())
 	}
-	return &Lake{dir: dir, db: db, catalog: c, tables: map[string]*table.Table{}}, nil
+	return &Lake{dir: dir, db: db, catalog: c, tables: map[string]*table.Table{}, pending: map[string]move{}, live: map[string][]string{}}, nil
 }
 
 // Close closes the catalog.
@@ -110,7 +120,7 @@ func (l *Lake) Ensure(ctx context.Context, namespace, name string, columns []Col
 	if err != nil {
 		return l.damaged(ctx, namespace, name, err)
 	}
-	l.keep(namespace, name, t)
+	l.adopt(namespace, name, t)
 	return nil
 }
 
@@ -135,7 +145,8 @@ func (l *Lake) create(ctx context.Context, ident table.Identifier, columns []Col
 	if err != nil {
 		return fmt.Errorf("create table %s.%s: %w", ident[0], ident[1], err)
 	}
-	l.keep(ident[0], ident[1], t)
+	l.adopt(ident[0], ident[1], t)
+	l.setFiles(ident[0], ident[1], nil)
 	return os.MkdirAll(filepath.Join(l.dir, ident[0], ident[1], "data"), 0o755)
 }
 
@@ -147,16 +158,33 @@ func (l *Lake) NewFile(namespace, name string) string {
 
 // Add commits a sealed Parquet file to a table.
 func (l *Lake) Add(ctx context.Context, namespace, name, path string, at coverage.Coverage) error {
-	return l.commit(ctx, namespace, name, func(t *table.Transaction) error {
+	if err := l.commit(ctx, namespace, name, func(t *table.Transaction) error {
 		return t.AddFiles(ctx, []string{path}, properties(at), true)
-	})
+	}); err != nil {
+		return err
+	}
+	l.added(namespace, name, append(l.Files(namespace, name), path), path)
+	return nil
 }
 
 // Replace commits a sealed file in the place of others that held the same.
 func (l *Lake) Replace(ctx context.Context, namespace, name string, old []string, path string, at coverage.Coverage) error {
-	return l.commit(ctx, namespace, name, func(t *table.Transaction) error {
+	if err := l.commit(ctx, namespace, name, func(t *table.Transaction) error {
 		return t.ReplaceDataFiles(ctx, old, []string{path}, properties(at))
-	})
+	}); err != nil {
+		return err
+	}
+	kept := slices.DeleteFunc(l.Files(namespace, name), func(f string) bool { return slices.Contains(old, f) })
+	l.added(namespace, name, append(kept, path), path)
+	return nil
+}
+
+// added keeps the list of a table's files, to which a commit added one.
+func (l *Lake) added(namespace, name string, files []string, path string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.live[key(namespace, name)] = files
+	l.unsynced = append(l.unsynced, path)
 }
 
 func properties(at coverage.Coverage) iceberg.Properties {
@@ -178,18 +206,27 @@ func (l *Lake) commit(ctx context.Context, namespace, name string, change func(*
 }
 
 // Files lists the data files of a table's current snapshot.
-func (l *Lake) Files(ctx context.Context, namespace, name string) ([]string, error) {
-	t := l.table(namespace, name)
-	if t.CurrentSnapshot() == nil {
-		return nil, nil
-	}
-	tasks, err := t.Scan().PlanFiles(ctx)
+func (l *Lake) Files(namespace, name string) []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.live[key(namespace, name)])
+}
+
+func (l *Lake) setFiles(namespace, name string, files []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.live[key(namespace, name)] = files
+}
+
+// filesOf lists the data files of a snapshot.
+func (l *Lake) filesOf(ctx context.Context, namespace, name string, snapshot int64) ([]string, error) {
+	tasks, err := l.table(namespace, name).Scan(table.WithSnapshotID(snapshot)).PlanFiles(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list the files of table %s.%s: %w", namespace, name, err)
 	}
 	files := make([]string, len(tasks))
 	for i, task := range tasks {
-		files[i] = strings.TrimPrefix(task.File.FilePath(), "file://")
+		files[i] = local(task.File.FilePath())
 	}
 	return files, nil
 }
@@ -210,11 +247,16 @@ func (l *Lake) TakeBack(ctx context.Context, namespace, name string, to Mark, co
 		if err := l.commit(ctx, namespace, name, func(t *table.Transaction) error { return t.RollbackToSnapshot(to.Snapshot) }); err != nil {
 			return err
 		}
+		if err := l.Flush(ctx); err != nil {
+			return err
+		}
 	}
-	if err := l.verify(ctx, namespace, name, to); err != nil {
+	files, err := l.verify(ctx, namespace, name, to)
+	if err != nil {
 		return err
 	}
-	return l.removeStrays(ctx, namespace, name)
+	l.setFiles(namespace, name, files)
+	return errors.Join(l.removeStrays(ctx, namespace, name), l.removeManifests(ctx, namespace, name), l.removeMetadata(namespace, name))
 }
 
 // removeStrays removes Parquet files that no snapshot names. Those that only a
@@ -223,19 +265,34 @@ func (l *Lake) removeStrays(ctx context.Context, namespace, name string) error {
 	named := map[string]bool{}
 	t := l.table(namespace, name)
 	for _, s := range t.Metadata().Snapshots() {
-		tasks, err := t.Scan(table.WithSnapshotID(s.SnapshotID)).PlanFiles(ctx)
+		files, err := l.filesOf(ctx, namespace, name, s.SnapshotID)
 		if err != nil {
-			return fmt.Errorf("list the files of table %s.%s: %w", namespace, name, err)
+			return err
 		}
-		for _, task := range tasks {
-			f := strings.TrimPrefix(task.File.FilePath(), "file://")
+		for _, f := range files {
 			if _, err := os.Stat(f); err != nil {
 				return fmt.Errorf("table %s.%s names a file that cannot be read: %w: remove the data directory to build the state anew from the log", namespace, name, err)
 			}
 			named[f] = true
 		}
 	}
+	return l.removeData(namespace, name, named)
+}
+
+// removeData removes the Parquet files of a table that are not to be kept.
+func (l *Lake) removeData(namespace, name string, named map[string]bool) error {
 	return removeOthers(filepath.Join(l.dir, namespace, name, "data", "*.parquet"), func(path string) bool { return named[path] })
+}
+
+// removeMetadata removes metadata files that the current one does not name, which a
+// crash before a Flush leaves.
+func (l *Lake) removeMetadata(namespace, name string) error {
+	t := l.table(namespace, name)
+	named := map[string]bool{filepath.Base(t.MetadataLocation()): true}
+	for entry := range t.Metadata().PreviousFiles() {
+		named[filepath.Base(entry.MetadataFile)] = true
+	}
+	return removeOthers(filepath.Join(l.dir, namespace, name, "metadata", "*.metadata.json"), func(path string) bool { return named[filepath.Base(path)] })
 }
 
 // Expire forgets all snapshots but the current one; files that only they named
@@ -251,7 +308,14 @@ func (l *Lake) Expire(ctx context.Context, namespace, name string) error {
 	}); err != nil {
 		return err
 	}
-	return errors.Join(l.removeStrays(ctx, namespace, name), l.removeManifests(ctx, namespace, name))
+	if err := l.Flush(ctx); err != nil { // before what older metadata names is gone
+		return err
+	}
+	named := map[string]bool{}
+	for _, f := range l.Files(namespace, name) {
+		named[f] = true
+	}
+	return errors.Join(l.removeData(namespace, name, named), l.removeManifests(ctx, namespace, name))
 }
 
 // removeManifests removes manifests and manifest lists that no snapshot names.
@@ -298,6 +362,10 @@ func (l *Lake) Drop(ctx context.Context, namespace, name string) error {
 	}
 	l.mu.Lock()
 	delete(l.tables, key(namespace, name))
+	delete(l.pending, key(namespace, name))
+	delete(l.live, key(namespace, name))
+	folder := filepath.Join(l.dir, namespace, name) + string(filepath.Separator)
+	l.unsynced = slices.DeleteFunc(l.unsynced, func(f string) bool { return strings.HasPrefix(f, folder) })
 	l.mu.Unlock()
 	if err := os.RemoveAll(filepath.Join(l.dir, namespace, name)); err != nil {
 		return fmt.Errorf("remove the files of table %s.%s: %w", namespace, name, err)

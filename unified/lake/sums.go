@@ -48,23 +48,15 @@ func (l *Lake) snapshot(namespace, name string) int64 {
 // local is the path of a file that Iceberg names by URL.
 func local(url string) string { return strings.TrimPrefix(url, "file://") }
 
-// Seal brings a written file to disk and the sum of its content into its name. It
-// returns the new path.
+// Seal brings the sum of a written file's content into its name and returns the new
+// path. The next Flush after it was committed brings it to disk.
 func Seal(path string) (string, error) {
-	f, err := os.Open(path)
+	sum, err := sumOf(path)
 	if err != nil {
 		return "", fmt.Errorf("seal %s: %w", path, err)
 	}
-	defer f.Close()
-	sum, err := sumFrom(f)
-	if err == nil {
-		err = f.Sync()
-	}
 	sealed := fmt.Sprintf("%s-%08x.parquet", strings.TrimSuffix(path, ".parquet"), sum)
-	if err == nil {
-		err = os.Rename(path, sealed)
-	}
-	if err != nil {
+	if err := os.Rename(path, sealed); err != nil {
 		return "", fmt.Errorf("seal %s: %w", path, err)
 	}
 	return sealed, nil
@@ -89,42 +81,43 @@ func sumOf(path string) (uint32, error) {
 	return sum, nil
 }
 
-// verify holds all files of the current snapshot against its mark.
-func (l *Lake) verify(ctx context.Context, namespace, name string, m Mark) error {
+// verify holds all files of the current snapshot against its mark, and lists the
+// data files.
+func (l *Lake) verify(ctx context.Context, namespace, name string, m Mark) ([]string, error) {
 	t := l.table(namespace, name)
 	s := t.CurrentSnapshot()
 	if s == nil {
-		return nil
+		return nil, nil
 	}
 	list := local(s.ManifestList)
 	if sum, err := sumOf(list); err != nil || sum != m.Sum {
-		return torn(list, err)
+		return nil, torn(list, err)
 	}
 	files, err := t.FS(ctx)
 	if err != nil {
-		return fmt.Errorf("open the files of table %s.%s: %w", namespace, name, err)
+		return nil, fmt.Errorf("open the files of table %s.%s: %w", namespace, name, err)
 	}
 	manifests, err := s.Manifests(files)
 	if err != nil {
-		return torn(list, err)
+		return nil, torn(list, err)
 	}
 	for _, m := range manifests {
 		path := local(m.FilePath())
 		if info, err := os.Stat(path); err != nil || info.Size() != m.Length() {
-			return torn(path, err)
+			return nil, torn(path, err)
 		}
 	}
-	data, err := l.Files(ctx, namespace, name)
+	data, err := l.filesOf(ctx, namespace, name, s.SnapshotID)
 	if err != nil {
-		return fmt.Errorf("%w: %s", err, remedy)
+		return nil, fmt.Errorf("%w: %s", err, remedy)
 	}
 	for _, path := range data {
 		sum, err := sumOf(path)
 		if err != nil || !strings.HasSuffix(path, fmt.Sprintf("-%08x.parquet", sum)) {
-			return torn(path, err)
+			return nil, torn(path, err)
 		}
 	}
-	return nil
+	return data, nil
 }
 
 // torn names a file that is not what was written; err, if any, is how it showed.
