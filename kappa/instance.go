@@ -3,8 +3,11 @@ package kappa
 import (
 	"context"
 	"math"
+	"runtime"
 	"sync"
 	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
 
 	"archbench/common/architecture"
 	"archbench/common/coverage"
@@ -51,12 +54,19 @@ type partition struct {
 // load reads a generation from the store.
 func (k *Kappa) load(g store.Generation) (*instance, error) {
 	in := &instance{Generation: g, vector: coverage.Zero(k.dir.Partitions), failed: make(chan error, 1)}
-	for n := range k.dir.Partitions {
-		p, err := k.loadPartition(g, n)
-		if err != nil {
-			return nil, err
-		}
-		in.partitions = append(in.partitions, p)
+	in.partitions = make([]*partition, k.dir.Partitions)
+	var loading errgroup.Group
+	loading.SetLimit(runtime.GOMAXPROCS(0)) // under policy exact there may be gigabytes
+	for n := range in.partitions {
+		loading.Go(func() (err error) {
+			in.partitions[n], err = k.loadPartition(g, n)
+			return err
+		})
+	}
+	if err := loading.Wait(); err != nil {
+		return nil, err
+	}
+	for n, p := range in.partitions {
 		in.advance(n, p.position)
 	}
 	return in, nil
