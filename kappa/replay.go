@@ -148,8 +148,15 @@ func (k *Kappa) catchUp(ctx context.Context, r *replay) error {
 }
 
 // trySwitch stops the served instance for up to maxPause. If the replay reaches
-// it in that time, one durable record makes the replay the served instance.
+// it in that time, one durable record makes the replay the served instance. All that
+// can be written before is, and no commit is under way by then, so that live traffic
+// stands still for some milliseconds and not for a commit of what a replay changes.
 func (k *Kappa) trySwitch(ctx context.Context, r *replay) (switched bool, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err := k.commitLocked(); err != nil {
+		return false, err
+	}
 	old := k.served.Load()
 	old.gate.Lock()
 	defer old.gate.Unlock()
@@ -163,11 +170,6 @@ func (k *Kappa) trySwitch(ctx context.Context, r *replay) (switched bool, err er
 		if time.Now().After(deadline) {
 			return false, nil
 		}
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.broken != nil {
-		return false, k.broken
 	}
 	if err := k.commitSwitch(r.next); err != nil {
 		k.broken = err // the changes were taken
