@@ -160,7 +160,8 @@ func (k *Kappa) trySwitch(ctx context.Context, r *replay) (switched bool, err er
 	old := k.served.Load()
 	old.gate.Lock()
 	defer old.gate.Unlock()
-	deadline := time.Now().Add(maxPause)
+	stopped := time.Now()
+	deadline := stopped.Add(maxPause)
 	for target := old.position(); !r.next.position().AtLeast(target); {
 		select {
 		case <-time.After(500 * time.Microsecond):
@@ -181,6 +182,7 @@ func (k *Kappa) trySwitch(ctx context.Context, r *replay) (switched bool, err er
 	r.next.live.Store(true)
 	k.announcer.Announce(r.next.position(), int(r.next.Rules))
 	k.announcing.Unlock()
+	k.c.Logger.Info("switched", "rules", r.next.Rules, "stood_still", time.Since(stopped))
 	old.stop()
 	p := r.progress(k.end)
 	p.Running, p.Switched, p.Total = false, true, p.Done
