@@ -38,6 +38,7 @@ const memoryMiB = 4096
 // the whole process, collections and commits included, less what reading and
 // decoding the same log alone take.
 func BenchmarkKappa(b *testing.B) {
+	architecture.BoundHeap() // as a process of its own does
 	t := &trial{topics: eventlog.TopicsOf("bench"), lines: benchLines, root: b.TempDir()}
 	if n, err := strconv.ParseInt(os.Getenv(linesVariable), 10, 64); err == nil {
 		t.lines = n

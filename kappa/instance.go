@@ -3,10 +3,13 @@ package kappa
 import (
 	"context"
 	"math"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"archbench/common/alerts"
 	"archbench/common/architecture"
@@ -56,12 +59,19 @@ type partition struct {
 // load reads a generation from the store.
 func (k *Kappa) load(g store.Generation) (*instance, error) {
 	in := &instance{Generation: g, k: k, vector: coverage.Zero(k.dir.Partitions), failed: make(chan error, 1)}
-	for n := range k.dir.Partitions {
-		p, err := k.loadPartition(g, n)
-		if err != nil {
-			return nil, err
-		}
-		in.partitions = append(in.partitions, p)
+	in.partitions = make([]*partition, k.dir.Partitions)
+	var loading errgroup.Group
+	loading.SetLimit(runtime.GOMAXPROCS(0)) // under policy exact there may be gigabytes
+	for n := range in.partitions {
+		loading.Go(func() (err error) {
+			in.partitions[n], err = k.loadPartition(g, n)
+			return err
+		})
+	}
+	if err := loading.Wait(); err != nil {
+		return nil, err
+	}
+	for n, p := range in.partitions {
 		in.advance(n, p.position)
 	}
 	return in, nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -74,6 +73,7 @@ type Kappa struct {
 	commits    atomic.Int64
 	durations  architecture.Durations
 	watermarks *intake.Watermarks
+	turns      turns // of all that a replay does
 
 	// By partition, shared by the served instance and a replay beside it.
 	orderLetters, customerLetters []*intake.Letters
@@ -113,7 +113,7 @@ func Open(ctx context.Context, c architecture.Config) (*Kappa, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &Kappa{c: c, dir: dir, announcer: coverage.NewAnnouncer(), alerts: alerts.NewOutbox(c.Log, c.Topics.Alerts, c.Faults, c.Logger), watermarks: intake.NewWatermarks(dir.Partitions), requested: make(chan struct{}, 1), crashed: make(chan error, 1)}
+	k := &Kappa{c: c, dir: dir, announcer: coverage.NewAnnouncer(), alerts: alerts.NewOutbox(c.Log, c.Topics.Alerts, c.Faults, c.Logger), watermarks: intake.NewWatermarks(dir.Partitions), turns: newTurns(), requested: make(chan struct{}, 1), crashed: make(chan error, 1)}
 	if err := k.recover(); err != nil {
 		return nil, errors.Join(err, k.close())
 	}
@@ -272,7 +272,7 @@ func (k *Kappa) follow(ctx context.Context, in *instance) error {
 	for n, p := range in.partitions {
 		at := p.at()
 		source := intake.Source{Log: k.c.Log, Topics: k.c.Topics, Partition: n, Faults: k.c.Faults, Chunk: replayChunk, Watermarks: k.watermarks,
-			OrderLetters: k.orderLetters[n], CustomerLetters: k.customerLetters[n]}
+			OrderLetters: k.orderLetters[n], CustomerLetters: k.customerLetters[n], Turn: k.turns.unlessLive(in)}
 		g.Go(func() error {
 			return source.FollowOrders(ctx, at.Orders, func(b intake.Orders) error {
 				p.addOrders(in, b)
@@ -292,11 +292,9 @@ func (k *Kappa) follow(ctx context.Context, in *instance) error {
 	return g.Wait()
 }
 
-// applied announces what a served instance now includes, and makes a replay
-// step aside for live work.
+// applied announces what a served instance now includes.
 func (k *Kappa) applied(ctx context.Context, in *instance, partition int) error {
 	if !in.live.Load() {
-		runtime.Gosched()
 		return ctx.Err()
 	}
 	k.announcing.Lock()
@@ -330,13 +328,25 @@ func (k *Kappa) commitLoop(ctx context.Context) error {
 // commit writes the changes of all instances with a role, in one commit. After a
 // failure it fails for ever: changes that were taken and not written must not be
 // followed by a later position.
-func (k *Kappa) commit() (err error) {
+func (k *Kappa) commit() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	return k.commitLocked()
+}
+
+// commitLocked is commit for those who hold mu.
+func (k *Kappa) commitLocked() (err error) {
 	if k.broken != nil {
 		return k.broken
 	}
 	defer func() { k.broken = err }()
+	if k.replay != nil { // what it has to write is far more than live traffic has
+		done, err := k.turns.wait(context.Background())
+		if err != nil {
+			return err
+		}
+		defer done()
+	}
 	began := time.Now()
 	c := k.newCommit()
 	served, err := k.served.Load().write(c)

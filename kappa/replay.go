@@ -159,12 +159,20 @@ func (k *Kappa) pastStart(at coverage.Coverage) bool {
 }
 
 // trySwitch stops the served instance for up to maxPause. If the replay reaches
-// it in that time, one durable record makes the replay the served instance.
+// it in that time, one durable record makes the replay the served instance. All that
+// can be written before is, and no commit is under way by then, so that live traffic
+// stands still for some milliseconds and not for a commit of what a replay changes.
 func (k *Kappa) trySwitch(ctx context.Context, r *replay) (switched bool, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err := k.commitLocked(); err != nil {
+		return false, err
+	}
 	old := k.served.Load()
 	old.gate.Lock()
 	defer old.gate.Unlock()
-	deadline := time.Now().Add(maxPause)
+	stopped := time.Now()
+	deadline := stopped.Add(maxPause)
 	target := old.position()
 	for !r.next.position().AtLeast(target) {
 		select {
@@ -178,11 +186,6 @@ func (k *Kappa) trySwitch(ctx context.Context, r *replay) (switched bool, err er
 	}
 	r.next.gate.Lock() // so that it is clear which lines it adds as the served one
 	defer r.next.gate.Unlock()
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.broken != nil {
-		return false, k.broken
-	}
 	if err := k.commitSwitch(r.next, target); err != nil {
 		k.broken = err        // the changes were taken
 		old.live.Store(false) // the role may have been, so it must neither announce nor raise alerts any more
@@ -194,6 +197,7 @@ func (k *Kappa) trySwitch(ctx context.Context, r *replay) (switched bool, err er
 	r.next.live.Store(true)
 	k.announcer.Announce(r.next.position(), int(r.next.Rules))
 	k.announcing.Unlock()
+	k.c.Logger.Info("switched", "rules", r.next.Rules, "stood_still", time.Since(stopped))
 	old.stop()
 	p := r.progress(k.end)
 	p.Running, p.Switched, p.Total = false, true, p.Done

@@ -81,6 +81,7 @@ func serve(ctx context.Context, o *options, name string, stdout, stderr io.Write
 	if err != nil {
 		return usage(err)
 	}
+	architecture.BoundHeap()
 	p := pipelines()[name]
 	config, err := serveConfig(o, p, logger)
 	if err != nil {

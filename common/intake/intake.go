@@ -28,6 +28,9 @@ type Source struct {
 	Watermarks *Watermarks
 	// Chunk bounds the records of one batch, so that a replay leaves room for others; 0: as they come.
 	Chunk int
+	// Turn is waited for before each batch is decoded and handed on, and given back by
+	// done, so that those who read beside others work one after another; nil: at once.
+	Turn func(ctx context.Context) (done func(), err error)
 }
 
 // Orders is decoded records of one partition of orders, contiguous up to Next.
@@ -118,12 +121,24 @@ func (s Source) follow(ctx context.Context, topic string, from int64, take func(
 		}
 		for len(records) > 0 {
 			n := min(chunk, len(records))
-			if err := take(records[:n]); err != nil {
+			if err := s.inTurn(ctx, func() error { return take(records[:n]) }); err != nil {
 				return err
 			}
 			records = records[n:]
 		}
 	}
+}
+
+func (s Source) inTurn(ctx context.Context, work func() error) error {
+	if s.Turn == nil {
+		return work()
+	}
+	done, err := s.Turn(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return work()
 }
 
 // verdict turns the decoder's error into the reason, with the record in the

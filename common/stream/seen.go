@@ -40,7 +40,7 @@ type Seen struct {
 	recent  *recent                 // or this, as bounded says
 	blind   bool                    // keeps no ids
 	track   bool
-	changed []ID
+	changed batches[ID]
 	buf     []byte
 }
 
@@ -85,7 +85,7 @@ func (s *Seen) Claim(l *event.OrderLine) Claim {
 		s.ids[id.Hash] = id.Content
 	}
 	if s.track {
-		s.changed = append(s.changed, id)
+		s.changed.add(id)
 	}
 	return First
 }
@@ -146,12 +146,11 @@ func (s *Seen) TakeChanges(f func(ID)) (oldestEpoch uint64) {
 	if s.recent != nil {
 		oldestEpoch = s.recent.old.epoch
 	}
-	for _, id := range s.changed {
+	s.changed.take(func(id *ID) {
 		if id.Epoch >= oldestEpoch {
-			f(id)
+			f(*id)
 		}
-	}
-	s.changed = s.changed[:0]
+	})
 	return oldestEpoch
 }
 

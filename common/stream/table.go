@@ -10,7 +10,7 @@ type table[K comparable] struct {
 	windows map[int64]map[K]*cell
 	len     int
 	track   bool
-	changed []changedCell[K]
+	changed batches[changedCell[K]]
 
 	// Lines arrive mostly in time order, so the last window is looked at first.
 	lastStart int64
@@ -66,7 +66,7 @@ func (t *table[K]) cell(window int64, key K) (c *cell, isNew bool) {
 func (t *table[K]) note(window int64, key K, c *cell) {
 	if t.track && !c.changed {
 		c.changed = true
-		t.changed = append(t.changed, changedCell[K]{window, key, c})
+		t.changed.add(changedCell[K]{window, key, c})
 	}
 }
 
@@ -82,13 +82,10 @@ func (t *table[K]) forget(horizon, size int64) {
 }
 
 func takeCells[K comparable](t *table[K], kind view.Partial, put func(view.Partial, view.Row)) {
-	for i := range t.changed {
-		c := &t.changed[i]
+	t.changed.take(func(c *changedCell[K]) {
 		c.cell.changed = false
 		put(kind, rowOf(c.window, c.key, c.cell.values))
-	}
-	clear(t.changed)
-	t.changed = t.changed[:0]
+	})
 }
 
 // rowOf lays a cell out as the row that its partial's schema describes.

@@ -54,14 +54,23 @@ func options(compacted func(took time.Duration)) *pebble.Options {
 // ones, and a compaction moves it down as it is. If tables reached across kinds, each
 // would overlap with everything that the next kind has ever written.
 func tablePerKind(start []byte) (pebble.SpanPolicy, []byte, error) {
-	size := prefixSize + 1
-	if len(start) > prefixSize && start[prefixSize] == kindRow {
-		size++ // the partial
+	if n := kindSize(start); n > 0 {
+		return pebble.SpanPolicy{}, after(start[:n]), nil
 	}
-	if start[0] != 'g' || len(start) < size {
-		return pebble.SpanPolicy{}, nil, nil
+	return pebble.SpanPolicy{}, nil, nil
+}
+
+// kindSize is how many bytes of a key say whose it is and of which kind; 0: it is no
+// generation's.
+func kindSize(key []byte) int {
+	n := prefixSize + 1
+	if len(key) > prefixSize && key[prefixSize] == kindRow {
+		n++ // the partial
 	}
-	return pebble.SpanPolicy{}, after(start[:size]), nil
+	if len(key) < n || key[0] != 'g' {
+		return 0
+	}
+	return n
 }
 
 // after is the least key above all that begin with a prefix, which does not end in 0xff.

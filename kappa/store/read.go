@@ -104,10 +104,10 @@ func (s *Snapshot) Rows(generation uint32, partition int, kind view.Partial, fro
 }
 
 func rows(r pebble.Reader, generation uint32, partition int, kind view.Partial, from, to int64, f func(view.Row)) error {
-	schema := kind.Schema()
-	low, high := windowKey(nil, generation, partition, kind, from), windowKey(nil, generation, partition, kind, to)
+	l, shared := layoutOf(kind), texts{}
+	low, high := l.windowKey(nil, generation, partition, from), l.windowKey(nil, generation, partition, to)
 	return each(r, low, high, func(_, value []byte) error {
-		row, err := readRow(value, schema)
+		row, err := l.read(value, shared)
 		if err == nil {
 			f(row)
 		}

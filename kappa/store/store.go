@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -47,7 +48,8 @@ type Roles struct {
 
 // Store is the state of one data directory.
 type Store struct {
-	db *pebble.DB
+	db   *pebble.DB
+	room atomic.Int64 // bytes that the next batch is made for
 
 	using  sync.RWMutex // held for reading while the database is used
 	closed bool
@@ -134,14 +136,19 @@ func (s *Store) Alerts() (waiting []alerts.Alert, err error) {
 
 // Batch is changes that are committed together.
 type Batch struct {
-	s   *Store
-	b   *pebble.Batch
-	key []byte
-	val []byte
+	s    *Store
+	b    *pebble.Batch
+	key  []byte
+	val  []byte
+	kind view.Partial // of the last row, and its layout: rows come kind by kind
+	rows layout
 }
 
-// NewBatch returns an empty batch; Commit or Close ends it.
-func (s *Store) NewBatch() *Batch { return &Batch{s: s, b: s.db.NewBatch()} }
+// NewBatch returns an empty batch; Commit or Close ends it. It has room for as much
+// as the last one, so that a large one is not copied again and again as it grows.
+func (s *Store) NewBatch() *Batch {
+	return &Batch{s: s, b: s.db.NewBatchWithSize(int(s.room.Load()))}
+}
 
 // Commit makes the batch durable, all of it or nothing.
 func (b *Batch) Commit() error {
@@ -150,6 +157,7 @@ func (b *Batch) Commit() error {
 		return err
 	}
 	defer done()
+	b.s.room.Store(int64(b.b.Len() + b.b.Len()/4))
 	if err := b.b.Commit(pebble.Sync); err != nil {
 		return fmt.Errorf("commit to the state store: %w", err)
 	}
@@ -191,15 +199,22 @@ func (b *Batch) SetPosition(generation uint32, partition int, p Position) error 
 
 // PutRow writes a partial row.
 func (b *Batch) PutRow(generation uint32, partition int, kind view.Partial, r view.Row) error {
-	b.rowKey(generation, partition, kind, r)
-	b.val = appendRow(b.val[:0], kind.Schema(), r)
+	b.rowKey(generation, partition, kind, &r)
+	b.val = b.rows.append(b.val[:0], &r)
 	return b.b.Set(b.key, b.val, nil)
 }
 
 // DeleteRow removes the row with r's key.
 func (b *Batch) DeleteRow(generation uint32, partition int, kind view.Partial, r view.Row) error {
-	b.rowKey(generation, partition, kind, r)
+	b.rowKey(generation, partition, kind, &r)
 	return b.b.Delete(b.key, nil)
+}
+
+func (b *Batch) rowKey(generation uint32, partition int, kind view.Partial, r *view.Row) {
+	if b.kind != kind {
+		b.kind, b.rows = kind, layoutOf(kind)
+	}
+	b.key = b.rows.key(b.key[:0], generation, partition, r)
 }
 
 // IDs puts ids into a batch that one partition claimed up to an offset of orders
@@ -284,80 +299,6 @@ func prefix(dst []byte, generation uint32, partition int) []byte {
 	dst = append(dst, 'g')
 	dst = binary.BigEndian.AppendUint32(dst, generation)
 	return binary.BigEndian.AppendUint16(dst, uint16(partition))
-}
-
-// partialCode is the byte that stands for a partial in keys. It is part of the
-// format: new partials go to the end.
-func partialCode(kind view.Partial) byte {
-	for i, k := range append(view.Partials(), view.SegmentWindows, view.CustomerSketches) {
-		if k == kind {
-			return byte(i)
-		}
-	}
-	return 0xff
-}
-
-// windowKey begins the keys of a partial's rows whose window column has this
-// value. Integers sort by value.
-func windowKey(dst []byte, generation uint32, partition int, kind view.Partial, window int64) []byte {
-	return appendInteger(append(prefix(dst, generation, partition), kindRow, partialCode(kind)), window)
-}
-
-func appendInteger(dst []byte, n int64) []byte {
-	return binary.BigEndian.AppendUint64(dst, uint64(n)^1<<63)
-}
-
-// rowKey is the row's key columns: the window first, text last.
-func (b *Batch) rowKey(generation uint32, partition int, kind view.Partial, r view.Row) {
-	schema, num, text := kind.Schema(), 0, false
-	window := schema.NumIndex(schema.Window)
-	b.key = windowKey(b.key[:0], generation, partition, kind, r.Num[window])
-	for _, c := range schema.Columns[:schema.Keys] {
-		if c.Text {
-			text = true
-			continue
-		}
-		if num != window {
-			b.key = appendInteger(b.key, r.Num[num])
-		}
-		num++
-	}
-	if text {
-		b.key = append(b.key, r.Text...)
-	}
-}
-
-// appendRow writes the whole row, so that reading needs no parsing of keys.
-func appendRow(dst []byte, s view.Schema, r view.Row) []byte {
-	nums := len(s.Columns)
-	for _, c := range s.Columns {
-		if c.Text {
-			nums--
-		}
-	}
-	for _, n := range r.Num[:nums] {
-		dst = binary.AppendVarint(dst, n)
-	}
-	return append(dst, r.Text...)
-}
-
-func readRow(value []byte, s view.Schema) (view.Row, error) {
-	var r view.Row
-	num := 0
-	for _, c := range s.Columns {
-		if c.Text {
-			continue
-		}
-		n, size := binary.Varint(value)
-		if size <= 0 {
-			return r, fmt.Errorf("a row of %s is damaged", s.Name)
-		}
-		r.Num[num] = n
-		num++
-		value = value[size:]
-	}
-	r.Text = string(value)
-	return r, nil
 }
 
 // Bytes is the store's size on disk.
