@@ -43,7 +43,8 @@ func (u *Unified) microBatch(ctx context.Context) error {
 func (u *Unified) process(ctx context.Context, orders []order, customers []customer, at coverage.Coverage) error {
 	next := u.current()
 	next.Coverage, next.Holds = at, coverage.Max(next.Holds, at)
-	if err := u.stage(ctx, orders, customers, &next); err != nil {
+	times, err := u.stage(ctx, orders, customers, &next)
+	if err != nil {
 		return fmt.Errorf("stage a micro-batch: %w", err)
 	}
 	if err := u.write(ctx, bronze, "orders", "SELECT * EXCLUDE (is_first) FROM staged_orders", at); err != nil {
@@ -55,10 +56,10 @@ func (u *Unified) process(ctx context.Context, orders []order, customers []custo
 	if err := u.c.Faults.Point(afterBronze); err != nil {
 		return err
 	}
-	if err := u.write(ctx, silver, "lines", "SELECT * FROM staged_lines", at); err != nil {
+	if err := u.write(ctx, silver, "lines", "FROM "+stagedLines, at); err != nil {
 		return err
 	}
-	if err := u.write(ctx, silver, "changes", "SELECT * FROM staged_changes", at); err != nil {
+	if err := u.write(ctx, silver, "changes", "FROM "+stagedChanges, at); err != nil {
 		return err
 	}
 	if err := u.c.Faults.Point(afterSilver); err != nil {
@@ -66,7 +67,7 @@ func (u *Unified) process(ctx context.Context, orders []order, customers []custo
 	}
 	k := batch.Kernel{Params: u.c.Params, Rules: next.Rules}
 	for i, kind := range view.Partials() {
-		if err := u.toGold(ctx, next.Generation, k, kind, "staged_lines", "staged_changes", at); err != nil {
+		if err := u.toGold(ctx, next.Generation, k, kind, stagedLines, stagedChanges, at); err != nil {
 			return err
 		}
 		if i == 3 {
@@ -81,18 +82,25 @@ func (u *Unified) process(ctx context.Context, orders []order, customers []custo
 	if err := u.c.Faults.Point(afterGold); err != nil {
 		return err
 	}
-	return u.publish(ctx, next)
+	return u.publish(ctx, next, times)
 }
 
-// stage puts the records into tables that SQL works on. Go decodes and
-// recognises ids, as it does for the other architectures; the views are SQL's.
-func (u *Unified) stage(ctx context.Context, orders []order, customers []customer, next *published) error {
+// What silver takes of the staged records.
+const (
+	stagedLines   = `(SELECT partition, "offset", event_id, kind, customer_id, country, stock_code, quantity, unit_price_milli, event_time_ms FROM staged_orders WHERE is_first)`
+	stagedChanges = `(SELECT partition, "offset", customer_id, segment, valid_from_ms FROM staged_customers WHERE unusable IS NULL)`
+)
+
+// stage puts the records into tables that SQL works on, and says in which event times
+// the lines lie. Go decodes and recognises ids, as it does for the other
+// architectures; the views are SQL's.
+func (u *Unified) stage(ctx context.Context, orders []order, customers []customer, next *published) (times bounds, err error) {
 	for _, t := range []string{"staged_orders (" + bronzeOrderColumns + ", is_first BOOLEAN)", "staged_customers (" + bronzeCustomerColumns + ")"} {
 		if err := u.db.Do(ctx, "make a staging table", "CREATE OR REPLACE TABLE "+t); err != nil {
-			return err
+			return times, err
 		}
 	}
-	err := u.db.Append(ctx, "staged_orders", func(row func(...driver.Value) error) error {
+	err = u.db.Append(ctx, "staged_orders", func(row func(...driver.Value) error) error {
 		for i := range orders {
 			r := &orders[i]
 			if r.Unusable != "" {
@@ -104,6 +112,9 @@ func (u *Unified) stage(ctx context.Context, orders []order, customers []custome
 			}
 			l := &r.Line
 			first := u.claim(r.partition, l, next)
+			if first {
+				times.widen(l.EventTimeMS)
+			}
 			if err := row(int32(r.partition), r.Offset, r.Value, nil, l.EventID, l.OrderID, l.Line, int32(l.Kind), l.CustomerID, l.Country,
 				l.StockCode, l.Quantity, l.UnitPriceMilli, l.EventTimeMS, l.EmittedUS, l.Channel, first); err != nil {
 				return err
@@ -112,7 +123,7 @@ func (u *Unified) stage(ctx context.Context, orders []order, customers []custome
 		return nil
 	})
 	if err != nil {
-		return err
+		return times, err
 	}
 	err = u.db.Append(ctx, "staged_customers", func(row func(...driver.Value) error) error {
 		for i := range customers {
@@ -131,18 +142,7 @@ func (u *Unified) stage(ctx context.Context, orders []order, customers []custome
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	for table, query := range map[string]string{
-		"staged_lines":   `SELECT partition, "offset", event_id, kind, customer_id, country, stock_code, quantity, unit_price_milli, event_time_ms FROM staged_orders WHERE is_first`,
-		"staged_changes": `SELECT partition, "offset", customer_id, segment, valid_from_ms FROM staged_customers WHERE unusable IS NULL`,
-	} {
-		if err := u.db.Do(ctx, "make a staging table", fmt.Sprintf("CREATE OR REPLACE TABLE %s AS %s", table, query)); err != nil {
-			return err
-		}
-	}
-	return nil
+	return times, err
 }
 
 // claim reports whether a line is the first of its id, and counts it otherwise.
@@ -202,11 +202,7 @@ func delta(generation int, kind view.Partial) string {
 
 // publish makes a batch durable and visible: the record first, then the tables
 // that answers read.
-func (u *Unified) publish(ctx context.Context, next published) error {
-	var earliest, latest *int64
-	if err := u.db.QueryRowContext(ctx, "SELECT min(event_time_ms), max(event_time_ms) FROM staged_lines").Scan(&earliest, &latest); err != nil {
-		return fmt.Errorf("bounds of a micro-batch: %w", err)
-	}
+func (u *Unified) publish(ctx context.Context, next published, times bounds) error {
 	marks, err := u.snapshots(next.Generation)
 	if err != nil {
 		return err
@@ -224,7 +220,7 @@ func (u *Unified) publish(ctx context.Context, next published) error {
 				return err
 			}
 		}
-		return u.makeVisible(tx, next, earliest, latest)
+		return u.makeVisible(tx, next, times)
 	}); err != nil {
 		return err
 	}
@@ -243,7 +239,7 @@ func addDeltas(ctx context.Context, tx *sql.Tx, generation int) error {
 }
 
 // makeVisible saves the record and then lets answers begin with the batch's rows.
-func (u *Unified) makeVisible(tx *sql.Tx, next published, earliest, latest *int64) error {
+func (u *Unified) makeVisible(tx *sql.Tx, next published, times bounds) error {
 	u.serving.Lock()
 	defer u.serving.Unlock()
 	next.Want = u.state.Want // a request may have come meanwhile
@@ -256,10 +252,7 @@ func (u *Unified) makeVisible(tx *sql.Tx, next published, earliest, latest *int6
 	if err := tx.Commit(); err != nil {
 		return err
 	}
-	if earliest != nil {
-		u.saw(*earliest)
-		u.saw(*latest)
-	}
+	u.times.merge(times)
 	u.state = next
 	u.commits.Add(1)
 	u.announcer.Announce(next.Coverage.Clone(), int(next.Rules))

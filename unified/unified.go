@@ -11,12 +11,16 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+
 	"archbench/common/alerts"
 	"archbench/common/architecture"
 	"archbench/common/batch"
 	"archbench/common/coverage"
 	"archbench/common/datadir"
 	"archbench/common/duck"
+	"archbench/common/event"
 	"archbench/common/eventlog"
 	"archbench/common/intake"
 	"archbench/common/stream"
@@ -78,11 +82,10 @@ type Unified struct {
 
 	// serving is held for reading while an answer begins, and for writing while a
 	// published batch enters the tables that answers read.
-	serving  sync.RWMutex
-	state    published
-	ended    bool  // Run is over
-	earliest int64 // event times in silver, ms
-	latest   int64
+	serving sync.RWMutex
+	state   published
+	ended   bool   // Run is over
+	times   bounds // event times in silver
 
 	// Only the loop touches them.
 	rebuild    *rebuild // running; nil if none
@@ -187,21 +190,36 @@ func (u *Unified) loadIDs(ctx context.Context) error {
 	if !u.c.Guarantee.RecognisesDuplicates() {
 		return u.loadBounds(ctx, files)
 	}
-	rows, err := u.db.QueryContext(ctx, "SELECT partition, event_id, kind, customer_id, country, stock_code, quantity, unit_price_milli, event_time_ms FROM "+readParquet(files))
-	if err != nil {
-		return fmt.Errorf("read silver: %w", err)
-	}
-	defer rows.Close()
-	var partition int
-	var l lineOf
-	for rows.Next() {
-		if err := rows.Scan(&partition, &l.EventID, &l.Kind, &l.CustomerID, &l.Country, &l.StockCode, &l.Quantity, &l.UnitPriceMilli, &l.EventTimeMS); err != nil {
+	for _, path := range files {
+		if err := lake.Scan(ctx, path, claimedColumns, u.claimAgain); err != nil {
 			return fmt.Errorf("read silver: %w", err)
 		}
-		u.seen[partition].Claim(&l)
-		u.saw(l.EventTimeMS)
 	}
-	return rows.Err()
+	return nil
+}
+
+// claimedColumns are those of silver's lines that claimAgain takes.
+var claimedColumns = []string{"partition", "event_id", "kind", "customer_id", "country", "stock_code", "quantity", "unit_price_milli", "event_time_ms"}
+
+// claimAgain claims the ids of lines in silver. The lines are read by the column, not
+// through SQL, whose whole result would be in memory at once.
+func (u *Unified) claimAgain(rows arrow.RecordBatch) error {
+	for i, c := range claimedColumns {
+		if rows.ColumnName(i) != c {
+			return fmt.Errorf("column %d is %s, want %s", i, rows.ColumnName(i), c)
+		}
+	}
+	number := func(column int) []int64 { return rows.Column(column).(*array.Int64).Int64Values() }
+	text := func(column int) *array.String { return rows.Column(column).(*array.String) }
+	partitions, kinds := rows.Column(0).(*array.Int32).Int32Values(), rows.Column(2).(*array.Int32).Int32Values()
+	ids, countries, codes := text(1), text(4), text(5)
+	customers, quantities, prices, times := number(3), number(6), number(7), number(8)
+	for i := range int(rows.NumRows()) {
+		u.seen[partitions[i]].Claim(&lineOf{EventID: ids.Value(i), Kind: event.Kind(kinds[i]), CustomerID: customers[i], Country: countries.Value(i),
+			StockCode: codes.Value(i), Quantity: quantities[i], UnitPriceMilli: prices[i], EventTimeMS: times[i]})
+		u.times.widen(times[i])
+	}
+	return nil
 }
 
 // loadBounds finds the range of event times in silver.
@@ -210,17 +228,29 @@ func (u *Unified) loadBounds(ctx context.Context, files []string) error {
 	if err := u.db.QueryRowContext(ctx, "SELECT min(event_time_ms), max(event_time_ms) FROM "+readParquet(files)).Scan(&earliest, &latest); err != nil {
 		return fmt.Errorf("read silver: %w", err)
 	}
-	u.saw(earliest)
-	u.saw(latest)
+	u.times.widen(earliest)
+	u.times.widen(latest)
 	return nil
 }
 
-// saw widens the range of event times that answers with last=N look through.
-func (u *Unified) saw(at int64) {
-	if u.earliest == 0 || at < u.earliest {
-		u.earliest = at
+// bounds are those of event times in ms; answers with last=N look through them.
+type bounds struct {
+	earliest, latest int64
+	some             bool
+}
+
+func (b *bounds) widen(at int64) {
+	if !b.some {
+		*b = bounds{at, at, true}
 	}
-	u.latest = max(u.latest, at)
+	b.earliest, b.latest = min(b.earliest, at), max(b.latest, at)
+}
+
+func (b *bounds) merge(o bounds) {
+	if o.some {
+		b.widen(o.earliest)
+		b.widen(o.latest)
+	}
 }
 
 // Run implements architecture.Architecture.
@@ -341,7 +371,7 @@ func (u *Unified) Answer(ctx context.Context, q view.Query) (architecture.Answer
 	k := batch.Kernel{Params: u.c.Params, Rules: c.Rules}
 	a.Rows, err = stream.Latest(u.c.Params, q, func(q view.Query) ([]view.Row, int64, int64, error) {
 		rows, err := batch.Collect(ctx, c.tx, q.View.Schema(), k.Finish(q, served(c.Generation, q.View.Partial()), served(c.Generation, view.Profiles)))
-		return rows, c.earliest, c.latest, err
+		return rows, c.times.earliest, c.times.latest, err
 	})
 	return a, err
 }
@@ -350,8 +380,8 @@ func (u *Unified) Answer(ctx context.Context, q view.Query) (architecture.Answer
 // long answer so holds up neither a batch nor another answer.
 type cut struct {
 	published
-	earliest, latest int64
-	tx               *sql.Tx
+	times bounds
+	tx    *sql.Tx
 }
 
 func (u *Unified) cut(ctx context.Context) (cut, error) {
@@ -365,7 +395,7 @@ func (u *Unified) cut(ctx context.Context) (cut, error) {
 	if _, err := tx.ExecContext(ctx, "SELECT 1 FROM "+served(u.state.Generation, view.Profiles)+" LIMIT 0"); err != nil {
 		return cut{}, errors.Join(fmt.Errorf("begin an answer: %w", err), tx.Rollback())
 	}
-	return cut{published: u.state, earliest: u.earliest, latest: u.latest, tx: tx}, nil
+	return cut{published: u.state, times: u.times, tx: tx}, nil
 }
 
 // Coverage implements architecture.Architecture.
