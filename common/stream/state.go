@@ -15,6 +15,8 @@ type State struct {
 	sizes sizes
 	logic view.Logic
 	codes map[string]code
+	// asSpelled: the rules neither fold nor exclude, so no code needs to be looked up.
+	asSpelled bool
 
 	countries *table[string]   // lines, units, gross, cancelled
 	panes     *table[string]   // lines, gross, net
@@ -80,9 +82,10 @@ func NewBoundedState(p view.Params, r view.Rules, known *Profiles) *State {
 }
 
 func newState(p view.Params, r view.Rules, known *Profiles) *State {
+	logic := r.Logic()
 	return &State{
 		sizes: sizesOf(p),
-		logic: r.Logic(), codes: map[string]code{},
+		logic: logic, codes: map[string]code{}, asSpelled: !logic.FoldCode && len(logic.ExcludedCodes)+len(logic.ExcludedPrefixes) == 0,
 		countries: newTable[string](), panes: newTable[string](), products: newTable[string](),
 		customers: newTable[int64](), spend: newTable[int64](), sets: newTable[resident](),
 		sessions: sessions{gap: p.SessionGap.Milliseconds(), byCustomer: map[int64][]fragment{}},
@@ -241,6 +244,9 @@ func (s *State) saw(at int64) {
 }
 
 func (s *State) code(spelled string) (string, bool) {
+	if s.asSpelled {
+		return spelled, true
+	}
 	c, known := s.codes[spelled]
 	if !known {
 		if len(s.codes) >= 1<<16 { // a source of ever new codes must not fill the memory
