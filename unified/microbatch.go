@@ -208,7 +208,7 @@ func (u *Unified) publish(ctx context.Context, next published, times bounds) err
 		return err
 	}
 	next.Snapshots = marks
-	found, err := u.crossings(ctx, next.Generation, next.Rules, "staged_lines")
+	found, err := u.crossings(ctx, next.Generation, next.Rules, stagedLines)
 	if err != nil {
 		return err
 	}

@@ -78,6 +78,8 @@ func (s *Spending) Len() int { return len(s.sums) }
 type codes struct {
 	logic view.Logic
 	known map[string]code
+	// asSpelled: the rules neither fold nor exclude, so no code needs to be looked up.
+	asSpelled bool
 }
 
 type code struct {
@@ -85,10 +87,16 @@ type code struct {
 	counts bool
 }
 
-func newCodes(r view.Rules) codes { return codes{r.Logic(), map[string]code{}} }
+func newCodes(r view.Rules) codes {
+	l := r.Logic()
+	return codes{l, map[string]code{}, !l.FoldCode && len(l.ExcludedCodes)+len(l.ExcludedPrefixes) == 0}
+}
 
 // of is the code under which a line counts, and whether it counts at all.
 func (cs *codes) of(spelled string) (string, bool) {
+	if cs.asSpelled {
+		return spelled, true
+	}
 	c, known := cs.known[spelled]
 	if !known {
 		if len(cs.known) >= 1<<16 { // a source of ever new codes must not fill the memory

@@ -12,9 +12,12 @@ type table[K comparable] struct {
 	track   bool
 	changed batches[changedCell[K]]
 
-	// Lines arrive mostly in time order, so the last window is looked at first.
+	// Lines arrive mostly in time order, and those of one order one after another: so
+	// the last window is looked at first, and the last row in it.
 	lastStart int64
 	last      map[K]*cell
+	lastKey   K
+	lastCell  *cell
 }
 
 type cell struct {
@@ -51,15 +54,18 @@ func (t *table[K]) cell(window int64, key K) (c *cell, isNew bool) {
 			cells = map[K]*cell{}
 			t.windows[window] = cells
 		}
-		t.last, t.lastStart = cells, window
+		t.last, t.lastStart, t.lastCell = cells, window, nil
 	}
-	if c = cells[key]; c != nil {
-		return c, false
+	if t.lastCell != nil && t.lastKey == key {
+		return t.lastCell, false
 	}
-	c = &cell{}
-	cells[key] = c
-	t.len++
-	return c, true
+	if c = cells[key]; c == nil {
+		c, isNew = &cell{}, true
+		cells[key] = c
+		t.len++
+	}
+	t.lastKey, t.lastCell = key, c
+	return c, isNew
 }
 
 // note remembers that a row changes, for takeCells.
@@ -78,7 +84,7 @@ func (t *table[K]) forget(horizon, size int64) {
 			delete(t.windows, w)
 		}
 	}
-	t.last = nil // it may be one of them
+	t.last, t.lastCell = nil, nil // it may be one of them
 }
 
 func takeCells[K comparable](t *table[K], kind view.Partial, put func(view.Partial, view.Row)) {
