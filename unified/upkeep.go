@@ -18,10 +18,11 @@ import (
 const (
 	// mergeAt is how many files of one tier are worth a merge.
 	mergeAt = 12
-	// tiers are those of files that are merged: below 256 KiB, 2 MiB and 16 MiB. Merging
+	// tiers are those of files that are merged: below 256 KiB and below 2 MiB. Merging
 	// files of one tier makes one of the next, so a row is rewritten once a tier, not with
-	// each merge of what came after it.
-	tiers          = 3
+	// each merge of what came after it. Larger files stay: merging twelve of them would
+	// take a core from micro-batches for seconds.
+	tiers          = 2
 	firstTierBytes = 256 << 10
 	tierBits       = 3 // a tier's files are so many times doubled in the next
 	// growth and leastGrowth say when rows of equal keys are merged in a table that
