@@ -15,6 +15,7 @@ import (
 	"archbench/bench/judge"
 	"archbench/bench/ledger"
 	"archbench/bench/load"
+	"archbench/common/alerts"
 	"archbench/common/architecture"
 	"archbench/common/eventlog"
 	"archbench/common/eventlog/kafkalog"
@@ -31,10 +32,13 @@ const lateness = 5 * time.Minute
 
 // TestKilledDuringIngestOnKafka kills each architecture's process at random
 // moments while events arrive on real Kafka, and holds what the last one shows
-// against the truth. Under policy bounded some lines are late and some are repeated.
+// against the truth: the views, and the alerts of all of them together. Under policy
+// bounded some lines are late and some are repeated.
 func TestKilledDuringIngestOnKafka(t *testing.T) {
 	const rate, kills = 8_000, 4
 	bootstrap := brokertest.Bootstrap(t)
+	params := view.DefaultParams()
+	params.AlertThresholdMilli = 100_000 // so that alerts are raised at most moments
 	for _, c := range []struct {
 		name   string
 		policy architecture.Policy
@@ -79,7 +83,8 @@ func TestKilledDuringIngestOnKafka(t *testing.T) {
 			}()
 
 			args := []string{"serve", name, "--bootstrap", strings.Join(bootstrap, ","), "--topics", prefix, "--data-dir", filepath.Join(t.TempDir(), "data"),
-				"--trigger", "200ms", "--batch-interval", "500ms", "--policy", string(c.policy), "--allowed-lateness", lateness.String()}
+				"--trigger", "200ms", "--batch-interval", "500ms", "--policy", string(c.policy), "--allowed-lateness", lateness.String(),
+				"--set", fmt.Sprint("alert_threshold_milli=", params.AlertThresholdMilli)}
 			moments := make([]int64, kills)
 			for i := range moments {
 				moments[i] = rng.Int64N(before)
@@ -108,7 +113,9 @@ func TestKilledDuringIngestOnKafka(t *testing.T) {
 				t.Fatal(err)
 			}
 			coveredAtLeast(t, s.address, book.End().Sum())
-			holdAgainst(t, s.address, judge.Judge{History: history, Params: view.DefaultParams(), Bounded: bounded})
+			j := judge.Judge{History: history, Params: params, Bounded: bounded}
+			holdAgainst(t, s.address, j)
+			holdAlerts(t, s.address, log, topics.Alerts, j)
 			if counts, err := history.BoundedCounts(history.End()); bounded && (err != nil || counts.Late == 0 || counts.Duplicate == 0) {
 				t.Errorf("nothing was late or repeated: %+v %v", counts, err)
 			}
@@ -161,4 +168,62 @@ func holdAgainst(t *testing.T, address string, j judge.Judge) {
 	if d.Any() || d.Final == nil || d.Final.RowsChecked == 0 {
 		t.Errorf("%+v: %q", d.Final, d.Examples)
 	}
+}
+
+// holdAlerts waits until the process has written what waits, and judges all that
+// stands in the topic.
+func holdAlerts(t *testing.T, address string, log eventlog.Log, topic string, j judge.Judge) {
+	t.Helper()
+	c := serving.NewClient(address, "")
+	defer c.Close()
+	status, err := c.Status(t.Context())
+	for end := time.Now().Add(time.Minute); err == nil && status.Alerts.Waiting > 0 && time.Now().Before(end); status, err = c.Status(t.Context()) {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var raised []judge.Raised
+	for p := range partitions {
+		raised = append(raised, alertsOf(t, log, topic, p)...)
+	}
+	found, _, err := j.Alerts(status.Reigns, raised)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found.Any() || found.Expected < 100 {
+		t.Errorf("alerts %+v", found)
+	}
+	t.Logf("alerts: %d owed and there, %d repeated by the kills", found.Expected, found.Repeated)
+}
+
+// alertsOf reads one partition of topic alerts.
+func alertsOf(t *testing.T, log eventlog.Log, topic string, p int) (all []judge.Raised) {
+	t.Helper()
+	_, end, err := log.Bounds(t.Context(), topic, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if end == 0 {
+		return nil
+	}
+	cursor, err := log.Open(t.Context(), topic, p, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cursor.Close()
+	for at := int64(0); at < end; {
+		records, err := cursor.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range records {
+			a, err := alerts.Parse(r.Value)
+			if err != nil {
+				t.Fatalf("%s: %v", r.Value, err)
+			}
+			all, at = append(all, judge.Raised{Alert: a}), r.Offset+1
+		}
+	}
+	return all
 }
