@@ -114,6 +114,7 @@ func (k *Kappa) loadPartition(g store.Generation, n int) (*partition, error) {
 			return nil, err
 		}
 	}
+	p.seen.Reserve(position.Orders - position.Unusable - position.Duplicate)
 	if err := k.store.IDs(g.Number, n, p.seen.Restore); err != nil {
 		return nil, err
 	}

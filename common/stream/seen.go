@@ -115,6 +115,14 @@ func (s *Seen) Horizon() int64 {
 	return s.recent.horizon(s.recent.watermark)
 }
 
+// Reserve makes room for so many ids that are about to be put back. Where ids
+// expire there are few, and it does nothing.
+func (s *Seen) Reserve(ids int64) {
+	if s.recent == nil && !s.blind {
+		s.ids = make(map[xxh3.Uint128]uint64, max(0, ids))
+	}
+}
+
 // Restore puts back an id that a store kept. Ids of lower epochs come first.
 func (s *Seen) Restore(id ID) {
 	if s.recent != nil {
