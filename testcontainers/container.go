@@ -9,6 +9,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/moby/moby/api/types/container"
@@ -128,6 +129,10 @@ func (b *containerBroker) answers(ctx context.Context) error {
 	return errors.Join(fmt.Errorf("%w%s", err, quoteEnd(string(text))), failed)
 }
 
+// quieten keeps the library from announcing the daemon. Its logger is one variable of
+// the library's, and nodes of a cluster start at the same time.
+var quieten = sync.OnceFunc(func() { log.SetDefault(silent{}) })
+
 // daemon connects to the Docker daemon and fails soon if none answers.
 func daemon(ctx context.Context) (docker *testcontainers.DockerClient, err error) {
 	where := os.Getenv("DOCKER_HOST")
@@ -145,7 +150,7 @@ func daemon(ctx context.Context) (docker *testcontainers.DockerClient, err error
 			err = refused(p)
 		}
 	}()
-	log.SetDefault(silent{}) // it announces the daemon
+	quieten()
 	if docker, err = testcontainers.NewDockerClientWithOpts(ctx); err != nil {
 		return nil, refused(err)
 	}
