@@ -85,7 +85,7 @@ func columns(s view.Schema) string {
 	return strings.Join(quoted, ", ")
 }
 
-// cut reads what a query needs of a batch view, beside these cuts of the spans.
+// cutView reads what a query needs of a batch view, beside these cuts of the spans.
 func (l *Lambda) cutView(ctx context.Context, v *batchView, q view.Query, spans []*stream.Cut) ([]*stream.Cut, error) {
 	if v.number == 0 {
 		return nil, nil

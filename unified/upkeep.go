@@ -106,7 +106,10 @@ func (u *Unified) startMerge(ctx context.Context) error {
 	now := u.current()
 	m := &merge{generation: now.Generation, began: time.Now(), done: make(chan error, 1)}
 	for _, t := range tables(now.Generation) {
-		if files := mergeable(u.lake.Files(t.namespace, t.name)); !u.inUse(t) && len(files) > len(m.small) {
+		if u.inUse(t) {
+			continue
+		}
+		if files := mergeable(u.lake.Files(t.namespace, t.name)); len(files) > len(m.small) {
 			m.table, m.small = t, files
 		}
 	}
