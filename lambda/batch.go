@@ -122,14 +122,14 @@ func (l *Lambda) checkView(p pointer) error {
 // holds is in the segments, and what they hold beyond it may be in it too.
 func (l *Lambda) rebuild(ctx context.Context, why error) (*batchView, error) {
 	l.c.Logger.Warn("the batch view is computed anew from the master dataset", "err", why)
-	in := input{l.master.Coverage(), l.master.Lines(), l.master.Changes()}
+	in := l.wholeInput()
 	next := l.pointer
 	next.Number++
 	v, err := l.derive(ctx, next.Rules, in, next.Number)
 	if err != nil {
 		return nil, err
 	}
-	next.Coverage, next.Sums, next.Repeated = v.at, v.sums, l.master.Repeated()
+	next.Coverage, next.Sums, next.Repeated = v.at, v.sums, v.repeated
 	if err := l.savePointer(next); err != nil {
 		return nil, err
 	}
@@ -215,7 +215,7 @@ func (l *Lambda) runBatch(ctx context.Context, p pointer) error {
 // derive makes a batch view of the input.
 func (l *Lambda) derive(ctx context.Context, rules view.Rules, in input, number int) (*batchView, error) {
 	v := l.emptyView(rules)
-	v.at, v.number = in.at, number
+	v.at, v.number, v.repeated = in.at, number, in.repeated
 	var err error
 	if v.sums, err = l.compute(ctx, rules, in, number); err != nil {
 		return nil, fmt.Errorf("batch layer: %w", err)
@@ -253,11 +253,17 @@ func (l *Lambda) giveUp(rules view.Rules, number int, why error) error {
 type input struct {
 	at             coverage.Coverage
 	lines, changes string
+	repeated       int // segments in them whose records come again
+}
+
+// wholeInput is the whole master dataset. It must not grow meanwhile.
+func (l *Lambda) wholeInput() input {
+	return input{l.master.Coverage(), l.master.Lines(), l.master.Changes(), l.master.Repeated()}
 }
 
 // beginBatch begins new spans where the batch's input ends, under the served
 // rules and, for a reprocess, the wanted ones.
-func (l *Lambda) beginBatch(ctx context.Context, wanted view.Rules) (in input, err error) {
+func (l *Lambda) beginBatch(ctx context.Context, wanted view.Rules) (input, error) {
 	l.mu.Lock()
 	rules := []view.Rules{l.pointer.Rules}
 	l.mu.Unlock()
@@ -266,12 +272,12 @@ func (l *Lambda) beginBatch(ctx context.Context, wanted view.Rules) (in input, e
 	}
 	l.sealing.Lock()
 	defer l.sealing.Unlock()
-	if in.at, err = l.seal(ctx, func(p *partition) share {
+	if _, err := l.seal(ctx, func(p *partition) share {
 		s, ended := p.seal(rules)
 		l.backlog.sealed(ended) // at once: writing the segment takes long
 		return s
 	}); err != nil {
-		return in, err
+		return input{}, err
 	}
 	began := time.Now()
 	if err := l.master.MergeSmall(ctx, func() error {
@@ -279,10 +285,9 @@ func (l *Lambda) beginBatch(ctx context.Context, wanted view.Rules) (in input, e
 		began = time.Now() // of the next merge, if there is one
 		return l.c.Faults.Point(afterMerge)
 	}); err != nil {
-		return in, err
+		return input{}, err
 	}
-	in.lines, in.changes = l.master.Lines(), l.master.Changes()
-	return in, nil
+	return l.wholeInput(), nil // it ends where the spans begin
 }
 
 // segmentLoop writes a segment whenever enough waits for one, also while a batch
@@ -425,7 +430,7 @@ func (l *Lambda) swapIn(v *batchView) (old *batchView, err error) {
 	defer l.swap.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	next := pointer{Number: v.number, Rules: v.rules, Coverage: v.at, Want: l.pointer.Want, Sums: v.sums, Repeated: l.master.Repeated(), Reigns: l.pointer.Reigns}
+	next := pointer{Number: v.number, Rules: v.rules, Coverage: v.at, Want: l.pointer.Want, Sums: v.sums, Repeated: v.repeated, Reigns: l.pointer.Reigns}
 	if next.Want == v.rules {
 		next.Want = 0
 	}

@@ -44,7 +44,7 @@ func BenchmarkRebuild(b *testing.B) {
 	writeHistory(b, l.master, lines)
 	for _, rules := range view.AllRules() {
 		b.Run("rules="+strconv.Itoa(int(rules)), func(b *testing.B) {
-			in := input{l.master.Coverage(), l.master.Lines(), l.master.Changes()}
+			in := l.wholeInput()
 			perSecond(b, lines, func() {
 				v, err := l.derive(b.Context(), rules, in, 1)
 				if err != nil {

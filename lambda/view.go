@@ -27,6 +27,7 @@ type batchView struct {
 	number   int      // of its directory; 0: there was no batch yet, and there are no files
 	sums     []uint32 // of its files
 	rows     int64    // in all of them
+	repeated int      // the master dataset's repeated segments that it holds
 	bounds   bounds
 	profiles *stream.State
 
