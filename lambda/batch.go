@@ -372,14 +372,13 @@ func (l *Lambda) compute(ctx context.Context, rules view.Rules, in input, number
 		return nil, fmt.Errorf("make the batch view's directory: %w", err)
 	}
 	k := batch.Kernel{Params: l.c.Params, Rules: rules}
-	lines, err := l.counted(ctx, k, in)
-	if err != nil {
+	if err := l.count(ctx, k, in); err != nil {
 		return nil, err
 	}
 	l.passed(rules, in, 1)
 	var sums []uint32
 	for n, kind := range view.Partials() {
-		from := lines
+		from := "counted"
 		if kind == view.Profiles {
 			from = in.changes
 		}
@@ -396,23 +395,24 @@ func (l *Lambda) compute(ctx context.Context, rules view.Rules, in input, number
 		sums = append(sums, sum)
 		l.passed(rules, in, 2+n)
 	}
-	if err := l.db.Do(ctx, "tidy up after a batch", "DROP TABLE IF EXISTS firsts"); err != nil {
+	if err := l.db.Do(ctx, "tidy up after a batch", "DROP TABLE counted"); err != nil {
 		return nil, err
 	}
 	return sums, errors.Join(durable.SyncDir(dir), durable.SyncDir(filepath.Dir(dir)))
 }
 
-// counted is the relation of the lines that count: the first of each id, or all
-// where the guarantee recognises no duplicates.
-func (l *Lambda) counted(ctx context.Context, k batch.Kernel, in input) (string, error) {
-	if !l.c.Guarantee.RecognisesDuplicates() {
-		return in.lines, nil
+// count makes a table of the lines that count under the kernel's rules: of the first of
+// each id, or of all where the guarantee recognises no duplicates.
+func (l *Lambda) count(ctx context.Context, k batch.Kernel, in input) error {
+	lines := in.lines
+	if l.c.Guarantee.RecognisesDuplicates() {
+		lines = "(" + k.Distinct(in.lines) + ")"
 	}
-	return "firsts", l.db.Do(ctx, "deduplicate the master dataset", "CREATE OR REPLACE TABLE firsts AS "+k.Distinct(in.lines))
+	return l.db.Do(ctx, "find the lines that count", "CREATE OR REPLACE TABLE counted AS "+k.Counted(lines))
 }
 
 // passed notes how many passes over its input a batch has made: one to find the
-// first line of each id, and one for each partial. A reprocess has done that share
+// lines that count, and one for each partial. A reprocess has done that share
 // of its records, less one pass for loading the rows.
 func (l *Lambda) passed(rules view.Rules, in input, passes int) {
 	l.mu.Lock()

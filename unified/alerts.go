@@ -13,7 +13,7 @@ import (
 // bring a sum of what it serves to the threshold. Its deltas are made by then.
 func (u *Unified) crossings(ctx context.Context, generation int, rules view.Rules, lines string) ([]alerts.Alert, error) {
 	k := batch.Kernel{Params: u.c.Params, Rules: rules}
-	found, err := k.Crossings(ctx, u.db, lines, delta(generation, view.SpendWindows), served(generation, view.SpendWindows))
+	found, err := k.Crossings(ctx, u.db, "("+k.Counted(lines)+")", delta(generation, view.SpendWindows), served(generation, view.SpendWindows))
 	if err != nil {
 		return nil, err
 	}

@@ -184,7 +184,7 @@ func (u *Unified) copyTo(ctx context.Context, namespace, name, query string) (st
 // toGold makes a partial of some lines and changes, commits it to its table and
 // keeps it as the table that addDeltas adds to what is served.
 func (u *Unified) toGold(ctx context.Context, generation int, k batch.Kernel, kind view.Partial, lines, changes string, at coverage.Coverage) error {
-	input := lines
+	input := "(" + k.Counted(lines) + ")"
 	if kind == view.Profiles {
 		input = changes
 	}

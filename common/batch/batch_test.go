@@ -93,10 +93,10 @@ func TestKernelAgreesWithOracle(t *testing.T) {
 		k := batch.Kernel{Params: oracletest.Params(rng), Rules: view.AllRules()[rng.IntN(2)]}
 		h := oracletest.History(placed, partitions)
 		fill(t, db, placed)
-		do(t, db, "CREATE OR REPLACE TABLE firsts AS "+k.Distinct("lines"))
+		do(t, db, "CREATE OR REPLACE TABLE counted AS "+k.Counted("("+k.Distinct("lines")+")"))
 		state := stream.NewState(k.Params, k.Rules)
 		for _, kind := range view.Partials() {
-			input := "firsts"
+			input := "counted"
 			if kind == view.Profiles {
 				input = "changes"
 			}
@@ -150,7 +150,7 @@ func TestRollingRevenueOfManySlides(t *testing.T) {
 		placed := oracletest.Place(oracletest.NewMaker(rng).Make(60), 2)
 		h := oracletest.History(placed, 2)
 		fill(t, db, placed)
-		do(t, db, "CREATE OR REPLACE TABLE panes AS "+k.Partial(view.CountryPanes, "("+k.Distinct("lines")+")"))
+		do(t, db, "CREATE OR REPLACE TABLE panes AS "+k.Partial(view.CountryPanes, "("+k.Counted("("+k.Distinct("lines")+")")+")"))
 		whole := view.Query{View: view.RollingRevenue}
 		rows, err := h.Answer(h.End(), k.Rules, p, whole)
 		if err != nil {
@@ -183,10 +183,10 @@ func BenchmarkRebuild(b *testing.B) {
 	do(b, db, fmt.Sprintf(`INSERT INTO lines SELECT i %% 4, i // 4, 'e' || (i // 5) || '-' || i, 1, (hash(i // 5) %% 20000)::BIGINT, 'United Kingdom', (hash(i) %% 4000)::VARCHAR, 1 + i %% 12, 1000 + i %% 999, 1735689600000 + i * 30 FROM range(%d) t(i)`, n))
 	k := batch.Kernel{Params: view.DefaultParams(), Rules: view.MerchandiseOnly}
 	for b.Loop() {
-		do(b, db, "CREATE OR REPLACE TABLE firsts AS "+k.Distinct("lines"))
+		do(b, db, "CREATE OR REPLACE TABLE counted AS "+k.Counted("("+k.Distinct("lines")+")"))
 		for _, kind := range view.Partials() {
 			if kind != view.Profiles {
-				do(b, db, fmt.Sprintf("CREATE OR REPLACE TABLE %s AS %s", kind, k.Partial(kind, "firsts")))
+				do(b, db, fmt.Sprintf("CREATE OR REPLACE TABLE %s AS %s", kind, k.Partial(kind, "counted")))
 			}
 		}
 	}

@@ -16,10 +16,10 @@ type Crossing struct {
 	Offset      int64
 }
 
-// Crossings finds, among distinct lines, the crossing lines: before holds rows of
+// Crossings finds, among lines that count, the crossing lines: before holds rows of
 // view.SpendWindows of all lines that come before them in the log, and added those
 // of the lines themselves, one for each key.
-func (k Kernel) Crossings(ctx context.Context, db Source, lines, added, before string) ([]Crossing, error) {
+func (k Kernel) Crossings(ctx context.Context, db Source, counted, added, before string) ([]Crossing, error) {
 	rows, err := db.QueryContext(ctx, fmt.Sprintf(`
 		WITH had AS (SELECT window_start, customer_id, sum(gross_milli) AS had FROM %[3]s SEMI JOIN %[2]s USING (window_start, customer_id) GROUP BY ALL),
 		reached AS (SELECT window_start, customer_id, coalesce(had, 0) AS had FROM %[2]s LEFT JOIN had USING (window_start, customer_id)
@@ -27,7 +27,7 @@ func (k Kernel) Crossings(ctx context.Context, db Source, lines, added, before s
 		sales AS (SELECT %[5]s AS window_start, customer_id, partition, "offset", gross FROM %[1]s WHERE kind = %[6]d AND customer_id <> 0),
 		sums AS (SELECT *, had + sum(gross) OVER (PARTITION BY window_start, customer_id ORDER BY partition, "offset" ROWS UNBOUNDED PRECEDING) AS sum FROM sales JOIN reached USING (window_start, customer_id))
 		SELECT window_start, customer_id, min(sum)::BIGINT, min(partition), min("offset") FROM sums WHERE sum >= %[4]d GROUP BY ALL ORDER BY ALL`,
-		k.counted(lines), added, before, k.Params.AlertThresholdMilli, window(k.Params.Alert), event.Sale))
+		counted, added, before, k.Params.AlertThresholdMilli, slot(k.Params.Alert), event.Sale))
 	if err != nil {
 		return nil, fmt.Errorf("find what reaches the alert threshold: %w", err)
 	}

@@ -29,13 +29,13 @@ func TestCrossingsAgreeWithOracle(t *testing.T) {
 			t.Fatal(err)
 		}
 		fill(t, db, placed)
-		do(t, db, "CREATE OR REPLACE TABLE firsts AS "+k.Distinct("lines"))
-		none := "CREATE OR REPLACE TABLE before AS " + k.Partial(view.SpendWindows, "(SELECT * FROM firsts WHERE false)")
+		do(t, db, "CREATE OR REPLACE TABLE counted AS "+k.Counted("("+k.Distinct("lines")+")"))
+		none := "CREATE OR REPLACE TABLE before AS " + k.Partial(view.SpendWindows, "(SELECT * FROM counted WHERE false)")
 		do(t, db, none)
 		var got []oracle.Alert
 		for at, next := 0, 0; at < len(placed); at = next {
 			next = at + 1 + rng.IntN(len(placed))
-			lines := fmt.Sprintf(`(SELECT * FROM firsts WHERE "offset" >= %d AND "offset" < %d)`, at, next)
+			lines := fmt.Sprintf(`(SELECT * FROM counted WHERE "offset" >= %d AND "offset" < %d)`, at, next)
 			do(t, db, "CREATE OR REPLACE TABLE added AS "+k.Partial(view.SpendWindows, lines))
 			found, err := k.Crossings(t.Context(), db, lines, "added", "before")
 			if err != nil {

@@ -24,13 +24,16 @@ const LineColumns = `partition INTEGER, "offset" BIGINT, event_id VARCHAR, kind 
 // ChangeColumns is the relation of profile changes; segment is empty for a deletion.
 const ChangeColumns = `partition INTEGER, "offset" BIGINT, customer_id BIGINT, segment VARCHAR, valid_from_ms BIGINT`
 
-// Distinct selects the first line of each id in its partition.
+// Distinct selects the first line of each id in its partition. Few ids come again, so
+// the lines are compared with those few alone.
 func (k Kernel) Distinct(lines string) string {
-	return fmt.Sprintf(`SELECT l.* FROM %[1]s l SEMI JOIN (SELECT partition, min("offset") AS "offset" FROM %[1]s GROUP BY partition, event_id) f USING (partition, "offset")`, lines)
+	return fmt.Sprintf(`SELECT l.* FROM %[1]s l ANTI JOIN (SELECT partition, event_id, min("offset") AS first FROM %[1]s GROUP BY ALL HAVING count(*) > 1) r `+
+		`ON l.partition = r.partition AND l.event_id = r.event_id AND l."offset" > r.first`, lines)
 }
 
-// counted selects what the views need of the lines that the rules let count.
-func (k Kernel) counted(lines string) string {
+// Counted selects, of distinct lines, what the views need of those that the rules let
+// count.
+func (k Kernel) Counted(distinct string) string {
 	logic, code := k.Rules.Logic(), "stock_code"
 	if logic.FoldCode {
 		// upper() would fold more than ASCII; translate() takes 2 µs.
@@ -47,43 +50,46 @@ func (k Kernel) counted(lines string) string {
 	for _, p := range logic.ExcludedPrefixes {
 		where = append(where, "NOT starts_with(code, "+duck.Quote(p)+")")
 	}
-	return fmt.Sprintf(`(SELECT *, gross + cancelled AS net FROM (
+	return fmt.Sprintf(`SELECT * FROM (
 		SELECT %s AS code, partition, "offset", kind, customer_id, country, quantity, event_time_ms,
 			CASE WHEN kind = %d THEN quantity * unit_price_milli ELSE 0 END AS gross,
 			CASE WHEN kind = %d THEN quantity * unit_price_milli ELSE 0 END AS cancelled
-		FROM %s) WHERE %s)`, code, event.Sale, event.Cancellation, lines, strings.Join(where, " AND "))
+		FROM %s) WHERE %s`, code, event.Sale, event.Cancellation, distinct, strings.Join(where, " AND "))
 }
 
-// window is the start of the window that holds a line, floored for times before 1970 too.
-func window(size time.Duration) string {
+// slot is the start of the window that holds a line, floored for times before 1970 too.
+func slot(size time.Duration) string {
 	ms := size.Milliseconds()
 	return fmt.Sprintf("event_time_ms - ((event_time_ms %% %[1]d) + %[1]d) %% %[1]d", ms)
 }
 
-// Partial selects the rows of a partial over distinct lines, or over profile
-// changes for view.Profiles, with the columns of its schema.
+// Partial selects the rows of a partial over lines that count, as Counted selects
+// them, or over profile changes for view.Profiles, with the columns of its schema.
 func (k Kernel) Partial(kind view.Partial, input string) string {
 	p := k.Params
 	sums := func(key string, size time.Duration, where, measures string) string {
-		return fmt.Sprintf("SELECT %s AS window_start, %s, %s FROM %s WHERE %s GROUP BY ALL", window(size), key, measures, k.counted(input), where)
+		return fmt.Sprintf("SELECT %s AS window_start, %s, %s FROM %s WHERE %s GROUP BY ALL", slot(size), key, measures, input, where)
 	}
-	sum := func(column, as string) string { return fmt.Sprintf("sum(%s)::BIGINT AS %s", column, as) }
+	sum := func(of, as string) string { return fmt.Sprintf("sum(%s)::BIGINT AS %s", of, as) }
 	sale, known := fmt.Sprintf("kind = %d", event.Sale), "customer_id <> 0"
+	lines, units, gross, net := "count(*) AS lines", sum("quantity", "units"), sum("gross", "gross_milli"), sum("gross + cancelled", "net_milli")
 	switch kind {
 	case view.CountryWindows:
-		return sums("country", p.Tumbling, "true", "count(*) AS lines, "+sum("quantity", "units")+", "+sum("gross", "gross_milli")+", "+sum("cancelled", "cancelled_milli"))
+		return sums("country", p.Tumbling, "true", lines+", "+units+", "+gross+", "+sum("cancelled", "cancelled_milli"))
 	case view.CountryPanes:
-		return sums("country", p.HopSlide, "true", "count(*) AS lines, "+sum("gross", "gross_milli")+", "+sum("net", "net_milli"))
+		return sums("country", p.HopSlide, "true", lines+", "+gross+", "+net)
 	case view.ProductWindows:
-		return sums("code AS stock_code", p.Top, sale, sum("quantity", "units")+", "+sum("gross", "gross_milli"))
+		return sums("code AS stock_code", p.Top, sale, units+", "+gross)
 	case view.CustomerWindows:
-		return sums("customer_id", p.Segment, "true", "count(*) AS lines, "+sum("net", "net_milli"))
+		return sums("customer_id", p.Segment, "true", lines+", "+net)
 	case view.SpendWindows:
-		return sums("customer_id", p.Alert, sale+" AND "+known, sum("gross", "gross_milli"))
+		return sums("customer_id", p.Alert, sale+" AND "+known, gross)
 	case view.CustomerSets:
-		return fmt.Sprintf("SELECT DISTINCT %s AS window_start, country, customer_id FROM %s WHERE %s", window(p.Distinct), k.counted(input), known)
+		return fmt.Sprintf("SELECT DISTINCT %s AS window_start, country, customer_id FROM %s WHERE %s", slot(p.Distinct), input, known)
 	case view.SessionFragments:
-		return k.Merge(kind, fmt.Sprintf("(SELECT customer_id, event_time_ms AS session_start, event_time_ms AS session_end, 1::BIGINT AS lines, net AS net_milli FROM %s WHERE %s)", k.counted(input), known))
+		// Lines of one customer in one slot as long as the gap are of one session.
+		return k.Merge(kind, fmt.Sprintf("(SELECT customer_id, min(event_time_ms) AS session_start, max(event_time_ms) AS session_end, %s, %s FROM %s WHERE %s GROUP BY customer_id, %s)",
+			lines, net, input, known, slot(p.SessionGap)))
 	default:
 		return latestChanges(input)
 	}
