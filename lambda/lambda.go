@@ -5,6 +5,7 @@ import (
 	"errors"
 	"path/filepath"
 	goruntime "runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -168,6 +169,7 @@ func (l *Lambda) recover(ctx context.Context) (err error) {
 			p.seen.WithoutIDs()
 		}
 		p.reign(reign.Rules, reign.From.Orders[n])
+		p.seen.Reserve(l.master.Coverage().Orders[n])
 		p.at = position{seam.Orders[n], seam.Customers[n]}
 		p.newSpan()
 		l.partitions = append(l.partitions, p)
@@ -216,6 +218,7 @@ func (l *Lambda) replaySegments(ctx context.Context, seam coverage.Coverage) err
 			p := l.partitions[line.Partition]
 			switch {
 			case line.Offset >= seam.Orders[line.Partition]:
+				line.Country, line.StockCode = strings.Clone(line.Country), strings.Clone(line.StockCode) // the state keeps them
 				p.addLine(&line.OrderLine)
 			case !l.c.Faults.Bug(bugForgetMark):
 				p.passLine(&line.OrderLine)

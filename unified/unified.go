@@ -11,16 +11,12 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
-
 	"archbench/common/alerts"
 	"archbench/common/architecture"
 	"archbench/common/batch"
 	"archbench/common/coverage"
 	"archbench/common/datadir"
 	"archbench/common/duck"
-	"archbench/common/event"
 	"archbench/common/eventlog"
 	"archbench/common/intake"
 	"archbench/common/stream"
@@ -191,35 +187,17 @@ func (u *Unified) loadIDs(ctx context.Context) error {
 		return u.loadBounds(ctx, files)
 	}
 	for _, path := range files {
-		if err := lake.Scan(ctx, path, claimedColumns, u.claimAgain); err != nil {
-			return fmt.Errorf("read silver: %w", err)
+		if err := batch.ReadLines(ctx, path, u.claimAgain); err != nil {
+			return fmt.Errorf("silver: %w", err)
 		}
 	}
 	return nil
 }
 
-// claimedColumns are those of silver's lines that claimAgain takes.
-var claimedColumns = []string{"partition", "event_id", "kind", "customer_id", "country", "stock_code", "quantity", "unit_price_milli", "event_time_ms"}
-
-// claimAgain claims the ids of lines in silver. The lines are read by the column, not
-// through SQL, whose whole result would be in memory at once.
-func (u *Unified) claimAgain(rows arrow.RecordBatch) error {
-	for i, c := range claimedColumns {
-		if rows.ColumnName(i) != c {
-			return fmt.Errorf("column %d is %s, want %s", i, rows.ColumnName(i), c)
-		}
-	}
-	number := func(column int) []int64 { return rows.Column(column).(*array.Int64).Int64Values() }
-	text := func(column int) *array.String { return rows.Column(column).(*array.String) }
-	partitions, kinds := rows.Column(0).(*array.Int32).Int32Values(), rows.Column(2).(*array.Int32).Int32Values()
-	ids, countries, codes := text(1), text(4), text(5)
-	customers, quantities, prices, times := number(3), number(6), number(7), number(8)
-	for i := range int(rows.NumRows()) {
-		u.seen[partitions[i]].Claim(&lineOf{EventID: ids.Value(i), Kind: event.Kind(kinds[i]), CustomerID: customers[i], Country: countries.Value(i),
-			StockCode: codes.Value(i), Quantity: quantities[i], UnitPriceMilli: prices[i], EventTimeMS: times[i]})
-		u.times.widen(times[i])
-	}
-	return nil
+// claimAgain claims the id of a line in silver.
+func (u *Unified) claimAgain(l *batch.PlacedLine) {
+	u.seen[l.Partition].Claim(&l.OrderLine)
+	u.times.widen(l.EventTimeMS)
 }
 
 // loadBounds finds the range of event times in silver.

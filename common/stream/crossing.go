@@ -2,6 +2,7 @@ package stream
 
 import (
 	"math"
+	"strings"
 
 	"archbench/common/event"
 	"archbench/common/view"
@@ -92,7 +93,8 @@ func newCodes(r view.Rules) codes {
 	return codes{l, map[string]code{}, !l.FoldCode && len(l.ExcludedCodes)+len(l.ExcludedPrefixes) == 0}
 }
 
-// of is the code under which a line counts, and whether it counts at all.
+// of is the code under which a line counts, and whether it counts at all. It keeps no
+// memory of the line's.
 func (cs *codes) of(spelled string) (string, bool) {
 	if cs.asSpelled {
 		return spelled, true
@@ -102,6 +104,7 @@ func (cs *codes) of(spelled string) (string, bool) {
 		if len(cs.known) >= 1<<16 { // a source of ever new codes must not fill the memory
 			clear(cs.known)
 		}
+		spelled = strings.Clone(spelled)
 		c.folded, c.counts = cs.logic.Code(spelled)
 		cs.known[spelled] = c
 	}

@@ -28,11 +28,7 @@ const (
 )
 
 // Line is a usable line with its place.
-type Line struct {
-	Partition int
-	Offset    int64
-	event.OrderLine
-}
+type Line = batch.PlacedLine
 
 // Change is a usable profile change with its place.
 type Change struct {
@@ -374,9 +370,18 @@ func readParquet(paths []string) string {
 }
 
 // Replay calls f for every change and then g for every line of the spans, each in offset order
-// within its partition: lines find the profiles that were there.
+// within its partition: lines find the profiles that were there. A line and its texts
+// are valid until g returns.
 func (s *Master) Replay(ctx context.Context, f func(*Change), g func(*Line)) error {
-	return errors.Join(s.replayChanges(ctx, f), s.replayLines(ctx, g))
+	if err := s.replayChanges(ctx, f); err != nil {
+		return err
+	}
+	for _, segment := range s.m.Segments {
+		if err := batch.ReadLines(ctx, s.files(segment.Name)[0], g); err != nil {
+			return fmt.Errorf("the master dataset: %w", err)
+		}
+	}
+	return nil
 }
 
 func (s *Master) replayChanges(ctx context.Context, f func(*Change)) error {
@@ -391,25 +396,6 @@ func (s *Master) replayChanges(ctx context.Context, f func(*Change)) error {
 			return fmt.Errorf("read the master dataset: %w", err)
 		}
 		f(&c)
-	}
-	if err := rows.Err(); err != nil {
-		return fmt.Errorf("read the master dataset: %w", err)
-	}
-	return nil
-}
-
-func (s *Master) replayLines(ctx context.Context, g func(*Line)) error {
-	rows, err := s.db.QueryContext(ctx, fmt.Sprintf(`SELECT partition, "offset", event_id, kind, customer_id, country, stock_code, quantity, unit_price_milli, event_time_ms FROM %s ORDER BY partition, "offset"`, s.relation(s.m.Segments, 0, batch.LineColumns)))
-	if err != nil {
-		return fmt.Errorf("read the master dataset: %w", err)
-	}
-	defer rows.Close()
-	var l Line
-	for rows.Next() {
-		if err := rows.Scan(&l.Partition, &l.Offset, &l.EventID, &l.Kind, &l.CustomerID, &l.Country, &l.StockCode, &l.Quantity, &l.UnitPriceMilli, &l.EventTimeMS); err != nil {
-			return fmt.Errorf("read the master dataset: %w", err)
-		}
-		g(&l)
 	}
 	if err := rows.Err(); err != nil {
 		return fmt.Errorf("read the master dataset: %w", err)

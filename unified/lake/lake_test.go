@@ -6,9 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
-
 	"archbench/common/coverage"
 	"archbench/common/duck"
 )
@@ -136,28 +133,5 @@ func TestFlushRefusesWhatAnotherProcessChanged(t *testing.T) {
 	var now string
 	if err := l.db.QueryRowContext(t.Context(), "SELECT metadata_location FROM iceberg_tables WHERE table_namespace = 'b'").Scan(&now); err != nil || now != b {
 		t.Errorf("the other table moved to %s (%v), want all or none", now, err)
-	}
-}
-
-func TestScanReadsColumns(t *testing.T) {
-	l := open(t, t.TempDir())
-	const rows = scanRows + 5
-	path := add(t, l, "a", rows)
-	batches, sum := 0, int64(0)
-	err := Scan(t.Context(), path, []string{"country", "lines"}, func(b arrow.RecordBatch) error {
-		batches++
-		if country := b.Column(0).(*array.String).Value(0); !strings.HasPrefix(country, "country ") {
-			t.Errorf("country is %q", country)
-		}
-		for _, n := range b.Column(1).(*array.Int64).Int64Values() {
-			sum += n
-		}
-		return nil
-	})
-	if err != nil || batches < 2 || sum != rows*(rows-1)/2 {
-		t.Errorf("%d batches with a sum of %d, %v", batches, sum, err)
-	}
-	if err := Scan(t.Context(), path, []string{"colour"}, nil); err == nil || !strings.Contains(err.Error(), "no column colour") || !strings.Contains(err.Error(), path) {
-		t.Errorf("a missing column: %v", err)
 	}
 }
