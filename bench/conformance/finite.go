@@ -19,6 +19,10 @@ import (
 // LongStreamVariable makes StaysFinite read another number of lines.
 const LongStreamVariable = "ARCHBENCH_TEST_LONG_STREAM"
 
+// residentFrom is how long a stream must be for the whole process to be judged: in a
+// shorter one what libraries keep once they have had it still grows.
+const residentFrom = 10_000_000
+
 // sample is what an architecture holds at a moment of a long stream.
 type sample struct {
 	lines int64
@@ -87,6 +91,9 @@ func longStream(t *testing.T, s Subject, lines int64) []sample {
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+	if lines >= residentFrom {
+		checkResident(t, samples)
 	}
 	t.Logf("%d lines in %v: %.0f lines/s", lines, took.Round(time.Millisecond), float64(lines)/took.Seconds())
 	for _, x := range samples {
@@ -161,6 +168,26 @@ func checkFlat(t *testing.T, samples []sample, lines int64, sizes []string) {
 		if after > before+before/4 {
 			t.Errorf("%s grew from %d on average in the first half of %d lines to %d in the second", name, before, lines, after)
 		}
+	}
+}
+
+// checkResident demands that the process is at most a tenth larger after the second
+// half of a stream than after the first. A batch or a merge that is under way takes
+// memory for a while, so the last fifth of each half is looked at, on average.
+func checkResident(t *testing.T, samples []sample) {
+	t.Helper()
+	end := func(of []sample) (sum int64) {
+		last := of[len(of)*4/5:]
+		for _, x := range last {
+			sum += x.rss
+		}
+		return sum / int64(len(last))
+	}
+	half := len(samples) / 2
+	first, second := end(samples[:half]), end(samples[half:])
+	t.Logf("%d MiB resident after the first half, %d MiB after the second", first>>20, second>>20)
+	if second > first+first/10 {
+		t.Errorf("the process grew from %d to %d MiB", first>>20, second>>20)
 	}
 }
 
