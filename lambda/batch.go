@@ -351,7 +351,7 @@ func (l *Lambda) seal(ctx context.Context, take func(*partition) share) (at cove
 
 // keep writes a segment and names it in the manifest.
 func (l *Lambda) keep(ctx context.Context, at coverage.Coverage, all share) error {
-	g, err := l.master.Write(ctx, at, all.lines, all.changes)
+	g, err := l.master.Write(at, all.lines, all.changes)
 	if err != nil {
 		return err
 	}

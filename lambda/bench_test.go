@@ -152,7 +152,7 @@ func writeHistory(b *testing.B, m *master.Master, lines int) {
 				done++
 			}
 		}
-		g, err := m.Write(b.Context(), at, some, changes)
+		g, err := m.Write(at, some, changes)
 		if err == nil {
 			err = m.Commit(g, 0)
 		}

@@ -146,7 +146,7 @@ func (l *Lambda) recover(ctx context.Context) (err error) {
 	if l.master, err = master.Open(filepath.Join(l.c.Dir, "master"), l.dir.Partitions, l.db); err != nil {
 		return err
 	}
-	if err := l.reconcile(ctx); err != nil {
+	if err := l.reconcile(); err != nil {
 		return err
 	}
 	if l.pointer, err = l.loadPointer(); err != nil {
@@ -188,7 +188,7 @@ func (l *Lambda) recover(ctx context.Context) (err error) {
 
 // reconcile lets the master dataset end where the log is read on, under a guarantee
 // that keeps this in a file of its own.
-func (l *Lambda) reconcile(ctx context.Context) error {
+func (l *Lambda) reconcile() error {
 	if l.c.Guarantee == architecture.EffectivelyOnce {
 		return nil
 	}
@@ -200,7 +200,7 @@ func (l *Lambda) reconcile(ctx context.Context) error {
 	if !offsets.Equal(state) {
 		l.c.Logger.Warn("a crash came between the commits of state and offsets", "guarantee", l.c.Guarantee, "state", state, "offsets", offsets)
 	}
-	return l.master.EndAt(ctx, offsets)
+	return l.master.EndAt(offsets)
 }
 
 // replaySegments claims the ids of all lines, so that watermark and ids run from

@@ -28,8 +28,7 @@ type PlacedLine struct {
 // rows. It reads by the column: a query's rows would all be in memory at once, and be
 // scanned one value at a time. A line and its texts are valid until use returns.
 func ReadLines(ctx context.Context, path string, use func(*PlacedLine)) error {
-	names := []string{"partition", "offset", "event_id", "kind", "customer_id", "country", "stock_code", "quantity", "unit_price_milli", "event_time_ms"}
-	return readColumns(ctx, path, names, func(rows arrow.RecordBatch) error {
+	return readColumns(ctx, path, lineSchema(), func(rows arrow.RecordBatch) error {
 		c := columnsOf{rows: rows}
 		partitions, offsets, ids, kinds := c.small(0), c.numbers(1), c.texts(2), c.small(3)
 		customers, countries, codes := c.numbers(4), c.texts(5), c.texts(6)
@@ -88,19 +87,19 @@ func (c *columnsOf) unfit(n int) {
 	}
 }
 
-// readColumns reads some columns of a Parquet file, in the order they are named, some
+// readColumns reads the columns that a schema names of a Parquet file, in its order, some
 // thousand rows at a time. A batch is valid until use returns.
-func readColumns(ctx context.Context, path string, columns []string, use func(arrow.RecordBatch) error) (err error) {
+func readColumns(ctx context.Context, path string, schema *arrow.Schema, use func(arrow.RecordBatch) error) (err error) {
 	failed := func(err error) error { return fmt.Errorf("read %s: %w", path, err) }
 	f, err := file.OpenParquetFile(path, false)
 	if err != nil {
 		return failed(err)
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	indexes := make([]int, len(columns))
-	for i, c := range columns {
-		if indexes[i] = f.MetaData().Schema.ColumnIndexByName(c); indexes[i] < 0 {
-			return failed(fmt.Errorf("it has no column %s", c))
+	indexes := make([]int, schema.NumFields())
+	for i, c := range schema.Fields() {
+		if indexes[i] = f.MetaData().Schema.ColumnIndexByName(c.Name); indexes[i] < 0 {
+			return failed(fmt.Errorf("it has no column %s", c.Name))
 		}
 	}
 	r, err := pqarrow.NewFileReader(f, pqarrow.ArrowReadProperties{BatchSize: scanRows}, memory.DefaultAllocator)

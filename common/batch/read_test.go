@@ -36,6 +36,11 @@ func TestReadLines(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
+	ours := filepath.Join(t.TempDir(), "ours.parquet")
+	if err := batch.WriteLines(ours, want); err != nil {
+		t.Fatal(err)
+	}
+	same(t, db, "lines", "read_parquet("+duck.Quote(ours)+")")
 	for _, columns := range []string{"*", "* REPLACE (kind::INTEGER AS kind)"} {
 		path := filepath.Join(t.TempDir(), "lines.parquet")
 		do(t, db, fmt.Sprintf("COPY (SELECT %s FROM lines) TO %s (FORMAT parquet, COMPRESSION zstd)", columns, duck.Quote(path)))
@@ -50,6 +55,49 @@ func TestReadLines(t *testing.T) {
 		if d := cmp.Diff(want, got); d != "" {
 			t.Errorf("columns %s (-written +read)\n%s", columns, d)
 		}
+	}
+}
+
+// What Go writes is to DuckDB what a table with the columns of the definition holds.
+func TestWriteChanges(t *testing.T) {
+	db := open(t)
+	var changes []batch.PlacedChange
+	for i := range int64(300_000) { // several row groups
+		changes = append(changes, batch.PlacedChange{Partition: int(i % 3), Offset: i / 3, ProfileChange: event.ProfileChange{CustomerID: i % 99, Segment: []string{"vip", ""}[i%2], ValidFromMS: -i}})
+	}
+	path := filepath.Join(t.TempDir(), "changes.parquet")
+	if err := batch.WriteChanges(path, changes); err != nil {
+		t.Fatal(err)
+	}
+	do(t, db, "INSERT INTO changes SELECT i % 3, i // 3, i % 99, ['vip', ''][1 + i % 2], -i FROM range(300000) t(i)")
+	same(t, db, "changes", "read_parquet("+duck.Quote(path)+")")
+	if err := batch.WriteChanges(path, nil); err != nil { // a segment may have none
+		t.Fatal(err)
+	}
+	do(t, db, "DELETE FROM changes")
+	same(t, db, "changes", "read_parquet("+duck.Quote(path)+")")
+	if err := batch.WriteChanges(filepath.Join(path, "x"), nil); err == nil || !strings.Contains(err.Error(), path) {
+		t.Errorf("a path that cannot be: %v", err)
+	}
+}
+
+// same demands that two relations have the same columns and rows.
+func same(t *testing.T, db *duck.DB, a, b string) {
+	t.Helper()
+	types := "SELECT string_agg(column_name || ' ' || column_type, ', ') FROM (DESCRIBE SELECT * FROM %s)"
+	var differ int
+	var columns, others string
+	if err := db.QueryRowContext(t.Context(), fmt.Sprintf("SELECT (SELECT count(*) FROM ((FROM %[1]s EXCEPT ALL FROM %[2]s) UNION ALL (FROM %[2]s EXCEPT ALL FROM %[1]s)))", a, b)).Scan(&differ); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.QueryRowContext(t.Context(), fmt.Sprintf(types, a)).Scan(&columns); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.QueryRowContext(t.Context(), fmt.Sprintf(types, b)).Scan(&others); err != nil {
+		t.Fatal(err)
+	}
+	if differ > 0 || columns != others {
+		t.Errorf("%d rows differ; columns %s and %s", differ, columns, others)
 	}
 }
 

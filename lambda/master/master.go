@@ -2,7 +2,6 @@ package master
 
 import (
 	"context"
-	"database/sql/driver"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,7 +15,6 @@ import (
 	"archbench/common/coverage"
 	"archbench/common/duck"
 	"archbench/common/durable"
-	"archbench/common/event"
 )
 
 const (
@@ -31,11 +29,7 @@ const (
 type Line = batch.PlacedLine
 
 // Change is a usable profile change with its place.
-type Change struct {
-	Partition int
-	Offset    int64
-	event.ProfileChange
-}
+type Change = batch.PlacedChange
 
 // Segment is one immutable pair of files.
 type Segment struct {
@@ -181,56 +175,28 @@ func (s *Master) files(name string) []string {
 }
 
 // Write writes a segment's files for what lies between the present coverage and
-// to. Nothing names them before Commit.
-func (s *Master) Write(ctx context.Context, to coverage.Coverage, lines []Line, changes []Change) (Segment, error) {
+// to, in the order of offsets within a partition. Nothing names them before Commit.
+func (s *Master) Write(to coverage.Coverage, lines []Line, changes []Change) (Segment, error) {
 	at := s.Coverage()
 	g := Segment{Name: fmt.Sprintf("segment-%06d", s.m.Next), Lines: int64(len(lines))}
 	for p := range s.m.Partitions {
 		g.Orders = append(g.Orders, coverage.Span{From: at.Orders[p], To: to.Orders[p]})
 		g.Customers = append(g.Customers, coverage.Span{From: at.Customers[p], To: to.Customers[p]})
 	}
-	for _, table := range []string{"segment_lines (" + batch.LineColumns + ")", "segment_changes (" + batch.ChangeColumns + ")"} {
-		if err := s.db.Do(ctx, "prepare a segment", "CREATE OR REPLACE TABLE "+table); err != nil {
-			return g, err
-		}
-	}
-	err := s.db.Append(ctx, "segment_lines", func(row func(...driver.Value) error) error {
-		for i := range lines {
-			l := &lines[i]
-			if err := row(int32(l.Partition), l.Offset, l.EventID, int8(l.Kind), l.CustomerID, l.Country, l.StockCode, l.Quantity, l.UnitPriceMilli, l.EventTimeMS); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err == nil {
-		err = s.db.Append(ctx, "segment_changes", func(row func(...driver.Value) error) error {
-			for i := range changes {
-				c := &changes[i]
-				if err := row(int32(c.Partition), c.Offset, c.CustomerID, c.Segment, c.ValidFromMS); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-	}
-	if err != nil {
+	files := s.files(g.Name)
+	if err := batch.WriteLines(files[0], lines); err != nil {
 		return g, err
 	}
-	if err := s.copy(ctx, &g, "segment_lines", "segment_changes"); err != nil {
+	if err := batch.WriteChanges(files[1], changes); err != nil {
 		return g, err
 	}
-	return g, s.db.Do(ctx, "tidy up after a segment", "DROP TABLE segment_lines; DROP TABLE segment_changes")
+	err := s.seal(&g)
+	return g, err
 }
 
-// copy writes two relations as the segment's files and sums them.
-func (s *Master) copy(ctx context.Context, g *Segment, lines, changes string) error {
-	for i, from := range []string{lines, changes} {
-		path := s.files(g.Name)[i]
-		if err := s.db.Do(ctx, "write "+path, fmt.Sprintf(`COPY (SELECT * FROM %s ORDER BY partition, "offset") TO %s (FORMAT parquet, COMPRESSION zstd)`, from, duck.Quote(path))); err != nil {
-			return err
-		}
-		var err error
+// seal makes a segment's files durable and sums them.
+func (s *Master) seal(g *Segment) (err error) {
+	for i, path := range s.files(g.Name) {
 		if g.Sums[i], err = durable.SyncFile(path); err != nil {
 			return fmt.Errorf("sync %s: %w", path, err)
 		}
@@ -293,7 +259,13 @@ func (s *Master) merge(ctx context.Context, old []Segment, between func() error)
 		g.Orders = append(g.Orders, coverage.Span{From: first.Orders[p].From, To: last.Orders[p].To})
 		g.Customers = append(g.Customers, coverage.Span{From: first.Customers[p].From, To: last.Customers[p].To})
 	}
-	if err := s.copy(ctx, &g, readParquet(lines), readParquet(changes)); err != nil {
+	for i, old := range [][]string{lines, changes} {
+		path := s.files(g.Name)[i]
+		if err := s.db.Do(ctx, "merge segments into "+path, fmt.Sprintf(`COPY (SELECT * FROM %s ORDER BY partition, "offset") TO %s (FORMAT parquet, COMPRESSION zstd)`, readParquet(old), duck.Quote(path))); err != nil {
+			return err
+		}
+	}
+	if err := s.seal(&g); err != nil {
 		return err
 	}
 	next := s.m
@@ -319,13 +291,13 @@ func (s *Master) merge(ctx context.Context, old []Segment, between func() error)
 // a crash came between the two commits. Offsets behind the last segment: its records
 // will be read again, and count again, so it is set aside with all that it holds.
 // Offsets beyond it: an empty segment stands for the records, which are lost.
-func (s *Master) EndAt(ctx context.Context, at coverage.Coverage) error {
+func (s *Master) EndAt(at coverage.Coverage) error {
 	end := s.Coverage()
 	switch {
 	case end.Equal(at):
 		return nil
 	case at.AtLeast(end):
-		g, err := s.Write(ctx, at, nil, nil)
+		g, err := s.Write(at, nil, nil)
 		if err != nil {
 			return err
 		}
