@@ -1,6 +1,7 @@
 package lambda
 
 import (
+	"context"
 	"os"
 	"strconv"
 	"testing"
@@ -15,11 +16,12 @@ import (
 	"archbench/lambda/master"
 	"archbench/workloads"
 	"archbench/workloads/synthetic"
+	"archbench/workloads/workloadtest"
 )
 
 const (
 	// benchLines is how long a history is without ARCHBENCH_BENCH_LINES.
-	benchLines      = 2_000_000
+	benchLines      = 500_000
 	benchPartitions = 4
 	// repeatEvery: every so manieth line is followed by a second copy of it.
 	repeatEvery = 100
@@ -27,6 +29,48 @@ const (
 	leastRebuilt = 500_000  // lines per processor second, of DESIGN's figures
 	mostResident = 4 * 1024 // MiB of one process
 )
+
+// BenchmarkBackfill reads a whole log, from an empty data directory until answers
+// include all of it. The segment that a stop
+// writes counts too.
+func BenchmarkBackfill(b *testing.B) {
+	architecture.BoundHeap() // as a process of its own does
+	c := architecture.Config{Topics: eventlog.TopicsOf("backfill"), BatchInterval: time.Hour, PartitionCheck: time.Hour, Lateness: architecture.DefaultLateness}
+	lines, root := historyLength(b), b.TempDir()
+	log := workloadtest.Recording(b, root, c.Topics, benchPartitions, int64(lines))
+	c.Log = log
+	for _, c.Policy = range []architecture.Policy{architecture.Bounded, architecture.Exact} {
+		b.Run(string(c.Policy), func(b *testing.B) {
+			var took time.Duration
+			perSecond(b, lines, func() {
+				began := time.Now()
+				c.Dir = b.TempDir()
+				readAll(b, open(b, c), log.End())
+				took += time.Since(began)
+			})
+			b.ReportMetric(float64(b.N)*float64(lines)/took.Seconds(), "lines/s")
+		})
+	}
+}
+
+// readAll runs until answers include a vector.
+func readAll(b *testing.B, l *Lambda, end coverage.Coverage) {
+	b.Helper()
+	ctx, stop := context.WithCancel(b.Context())
+	done := make(chan error, 1)
+	go func() { done <- l.Run(ctx) }()
+	for at := l.Coverage().Latest(); at.Version == 0 || !at.Coverage.AtLeast(end); {
+		next, err := l.Coverage().Next(ctx, at.Version)
+		if err != nil {
+			b.Fatal(err)
+		}
+		at = next
+	}
+	stop()
+	if err := <-done; err != nil {
+		b.Fatal(err)
+	}
+}
 
 // BenchmarkRebuild computes a batch view from the segments of a long history, from
 // scratch, duplicates recognised: under rules 1, and under rules 2 as a reprocess does.
