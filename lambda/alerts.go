@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"archbench/common/alerts"
+	"archbench/common/batch"
 	"archbench/common/durable"
 	"archbench/common/view"
 )
@@ -63,8 +64,9 @@ func (l *Lambda) plantAlertBug(ctx context.Context, v *batchView) error {
 	if !l.c.Faults.Bug(alerts.BugShadow) {
 		return nil
 	}
-	reached := fmt.Sprintf("gross_milli >= %d", l.c.Params.AlertThresholdMilli)
-	return l.scan(ctx, l.db, v, view.SpendWindows, reached, func(r view.Row) {
-		l.alerts.Raise(alerts.Alert{Rules: v.rules, WindowStart: r.Num[0], CustomerID: r.Num[1], GrossMilli: r.Num[2]})
+	return l.read(ctx, v, view.SpendWindows, batch.Whole(), func(r view.Row) {
+		if gross := r.Num[2]; gross >= l.c.Params.AlertThresholdMilli {
+			l.alerts.Raise(alerts.Alert{Rules: v.rules, WindowStart: r.Num[0], CustomerID: r.Num[1], GrossMilli: gross})
+		}
 	})
 }

@@ -364,6 +364,10 @@ func (l *Lambda) keep(ctx context.Context, at coverage.Coverage, all share) erro
 	return l.master.Commit(g, all.unusable)
 }
 
+// viewGroupRows are the rows of a row group in a batch view's file: an answer reads whole
+// groups, so they are small.
+const viewGroupRows = 16_384
+
 // compute runs the SQL kernel over all segments, writes every partial to disk and
 // returns the files' sums.
 func (l *Lambda) compute(ctx context.Context, rules view.Rules, in input, number int) ([]uint32, error) {
@@ -384,7 +388,7 @@ func (l *Lambda) compute(ctx context.Context, rules view.Rules, in input, number
 		}
 		path, schema := l.viewFile(number, kind), kind.Schema()
 		// In the order of windows, so that an answer reads the row groups of its range alone.
-		copying := fmt.Sprintf("COPY (SELECT * FROM (%s) ORDER BY %s) TO %s (FORMAT parquet)", k.Partial(kind, from), schema.Columns[schema.Window].Name, duck.Quote(path))
+		copying := fmt.Sprintf("COPY (SELECT * FROM (%s) ORDER BY %s) TO %s (FORMAT parquet, ROW_GROUP_SIZE %d)", k.Partial(kind, from), schema.Columns[schema.Window].Name, duck.Quote(path), viewGroupRows)
 		if err := l.db.Do(ctx, "compute "+string(kind), copying); err != nil {
 			return nil, err
 		}

@@ -69,8 +69,7 @@ func BoundedBugs() []string { return []string{bugCountLate, bugForgetMark} }
 type Lambda struct {
 	c          architecture.Config
 	dir        *datadir.Dir
-	db         *duck.DB // of the batch layer
-	answers    *duck.DB // in which answers read batch views, whatever the batch layer does
+	db         *duck.DB
 	master     *master.Master
 	partitions []*partition
 	announcer  *coverage.Announcer
@@ -136,11 +135,7 @@ func (l *Lambda) recover(ctx context.Context) (err error) {
 	if threads == 0 {
 		threads = goruntime.NumCPU()
 	}
-	forAnswers := l.c.MemoryBytes / 4 // they keep no more than what they have just read
-	if l.db, err = duck.Open(ctx, duck.Options{MemoryBytes: l.c.MemoryBytes - forAnswers, Threads: threads, TempDir: filepath.Join(l.c.Dir, "tmp")}); err != nil {
-		return err
-	}
-	if l.answers, err = duck.Open(ctx, duck.Options{MemoryBytes: forAnswers, Threads: 1}); err != nil {
+	if l.db, err = duck.Open(ctx, duck.Options{MemoryBytes: l.c.MemoryBytes, Threads: threads, TempDir: filepath.Join(l.c.Dir, "tmp")}); err != nil {
 		return err
 	}
 	if l.master, err = master.Open(filepath.Join(l.c.Dir, "master"), l.dir.Partitions, l.db); err != nil {
@@ -246,10 +241,8 @@ func (l *Lambda) close() error {
 	l.ended = true
 	l.mu.Unlock()
 	var errs []error
-	for _, db := range []*duck.DB{l.answers, l.db} {
-		if db != nil {
-			errs = append(errs, db.Close())
-		}
+	if l.db != nil {
+		errs = append(errs, l.db.Close())
 	}
 	return errors.Join(append(errs, l.dir.Close())...)
 }

@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math"
 	"os"
-	"strings"
 	"sync"
 
 	"archbench/common/batch"
@@ -46,7 +44,7 @@ func (l *Lambda) openView(ctx context.Context, v *batchView) error {
 			return err
 		}
 	}
-	return l.scan(ctx, l.db, v, view.Profiles, "true", func(r view.Row) { v.profiles.MergeRow(view.Profiles, r) })
+	return l.read(ctx, v, view.Profiles, batch.Whole(), func(r view.Row) { v.profiles.MergeRow(view.Profiles, r) })
 }
 
 // measure counts the rows of a partial and takes the bounds of its windows.
@@ -68,22 +66,12 @@ func (l *Lambda) measure(ctx context.Context, v *batchView, kind view.Partial) e
 	return nil
 }
 
-// scan reads the rows of a partial for which a condition holds.
-func (l *Lambda) scan(ctx context.Context, db *duck.DB, v *batchView, kind view.Partial, where string, f func(view.Row)) error {
-	path := l.viewFile(v.number, kind)
-	query := fmt.Sprintf("SELECT %s FROM read_parquet(%s) WHERE %s", columns(kind.Schema()), duck.Quote(path), where)
-	if err := batch.Scan(ctx, db, kind.Schema(), query, f); err != nil {
-		return fmt.Errorf("read the batch view %s: %w", path, err)
+// read reads the rows of a part of a partial.
+func (l *Lambda) read(ctx context.Context, v *batchView, kind view.Partial, part batch.Part, f func(view.Row)) error {
+	if err := batch.ReadPartial(ctx, l.viewFile(v.number, kind), kind, part, f); err != nil {
+		return fmt.Errorf("the batch view: %w", err)
 	}
 	return nil
-}
-
-func columns(s view.Schema) string {
-	quoted := make([]string, len(s.Columns))
-	for i, c := range s.Columns {
-		quoted[i] = `"` + c.Name + `"`
-	}
-	return strings.Join(quoted, ", ")
 }
 
 // cutView reads what a query needs of a batch view, beside these cuts of the spans.
@@ -93,7 +81,7 @@ func (l *Lambda) cutView(ctx context.Context, v *batchView, q view.Query, spans 
 	}
 	kind := q.View.Partial()
 	rows := stream.NewCut(kind)
-	if err := l.scan(ctx, l.answers, v, kind, l.needed(q, spans), rows.Add); err != nil {
+	if err := l.read(ctx, v, kind, l.needed(q, spans), rows.Add); err != nil {
 		return nil, err
 	}
 	if q.View != view.RevenueBySegment {
@@ -106,33 +94,17 @@ func (l *Lambda) cutView(ctx context.Context, v *batchView, q view.Query, spans 
 	return []*stream.Cut{rows, v.profiles.Cut(q, customers)}, nil
 }
 
-// needed is the condition on the rows of a partial that a query needs: those of
-// windows in its range and, of sessions, also those that reach a fragment in a span,
-// with which they may be one.
-func (l *Lambda) needed(q view.Query, spans []*stream.Cut) string {
-	schema := q.View.Partial().Schema()
-	window := schema.Columns[schema.Window].Name
-	from, to := stream.Range(l.c.Params, q)
-	var bounds []string
-	if from != math.MinInt64 {
-		bounds = append(bounds, fmt.Sprintf("%s >= %d", window, from))
-	}
-	if to != math.MaxInt64 {
-		bounds = append(bounds, fmt.Sprintf("%s < %d", window, to))
-	}
-	if len(bounds) == 0 {
-		return "true"
-	}
-	where := strings.Join(bounds, " AND ")
-	if q.View != view.CustomerSessions {
-		return where
-	}
+// needed is the part of a partial that a query needs: the windows in its range and, of
+// sessions, also those that reach a fragment in a span, with which they may be one.
+func (l *Lambda) needed(q view.Query, spans []*stream.Cut) batch.Part {
+	part := batch.Whole()
+	part.From, part.To = stream.Range(l.c.Params, q)
 	for _, c := range spans {
-		if least, ok := c.LeastWindow(); ok {
-			where += fmt.Sprintf(" OR session_end >= %d", least-l.c.Params.SessionGap.Milliseconds())
+		if least, some := c.LeastWindow(); some {
+			part.EndsFrom = min(part.EndsFrom, least-l.c.Params.SessionGap.Milliseconds())
 		}
 	}
-	return where
+	return part
 }
 
 // removeView removes the files of a batch view that is served no more, when the

@@ -4,14 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/arrow-go/v18/parquet/file"
+	"github.com/apache/arrow-go/v18/parquet/metadata"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 
 	"archbench/common/event"
+	"archbench/common/view"
 )
 
 // scanRows is how many rows of a file are in memory at once.
@@ -28,7 +32,7 @@ type PlacedLine struct {
 // rows. It reads by the column: a query's rows would all be in memory at once, and be
 // scanned one value at a time. A line and its texts are valid until use returns.
 func ReadLines(ctx context.Context, path string, use func(*PlacedLine)) error {
-	return readColumns(ctx, path, lineSchema(), func(rows arrow.RecordBatch) error {
+	return readColumns(ctx, path, lineSchema(), everyGroup, func(rows arrow.RecordBatch) error {
 		c := columnsOf{rows: rows}
 		partitions, offsets, ids, kinds := c.small(0), c.numbers(1), c.texts(2), c.small(3)
 		customers, countries, codes := c.numbers(4), c.texts(5), c.texts(6)
@@ -45,6 +49,107 @@ func ReadLines(ctx context.Context, path string, use func(*PlacedLine)) error {
 		}
 		return nil
 	})
+}
+
+// Part is what is wanted of a partial: the rows of windows in [From, To) and, of session
+// fragments, those that end at EndsFrom or later too. All are ms since the epoch.
+type Part struct{ From, To, EndsFrom int64 }
+
+// Whole is all of a partial.
+func Whole() Part { return Part{math.MinInt64, math.MaxInt64, math.MaxInt64} }
+
+// has reports whether a row belongs to the part, or whether one of many may: window and
+// end are then the least to the greatest.
+func (p Part) has(leastWindow, greatestWindow, greatestEnd int64) bool {
+	return greatestWindow >= p.From && leastWindow < p.To || greatestEnd >= p.EndsFrom && p.EndsFrom != math.MaxInt64
+}
+
+// ReadPartial reads the rows of a part from a Parquet file of a partial, in the order of
+// the file. Row groups without any of them are passed over, so a file in the order of
+// windows costs what the part does.
+func ReadPartial(ctx context.Context, path string, kind view.Partial, part Part, use func(view.Row)) error {
+	schema, window, end := partialSchema(kind), kind.Schema().Window, kind.Schema().Window
+	if kind == view.SessionFragments {
+		end = schema.FieldIndices("session_end")[0]
+	} else {
+		part.EndsFrom = math.MaxInt64
+	}
+	wanted := func(g *metadata.RowGroupMetaData, indexes []int) bool {
+		least, greatest, known := between64(g, indexes[window])
+		_, greatestEnd, knownEnd := between64(g, indexes[end])
+		return !known || !knownEnd || part.has(least, greatest, greatestEnd)
+	}
+	texts := map[string]string{} // what use keeps must not be the file's memory
+	return readColumns(ctx, path, schema, wanted, func(rows arrow.RecordBatch) error {
+		c := columnsOf{rows: rows}
+		var numbers [][]int64
+		var text *array.String
+		for i, column := range kind.Schema().Columns {
+			if column.Text {
+				text = c.texts(i)
+			} else {
+				numbers = append(numbers, c.numbers(i))
+			}
+		}
+		windows, ends := c.numbers(window), c.numbers(end)
+		if c.err != nil {
+			return fmt.Errorf("read %s: %w", path, c.err)
+		}
+		var r view.Row
+		for i := range int(rows.NumRows()) {
+			if !part.has(windows[i], windows[i], ends[i]) {
+				continue
+			}
+			for n := range numbers {
+				r.Num[n] = numbers[n][i]
+			}
+			if text != nil {
+				r.Text = own(texts, text.Value(i))
+			}
+			use(r)
+		}
+		return nil
+	})
+}
+
+// own is a text that equal ones share and that borrows no memory.
+func own(texts map[string]string, borrowed string) string {
+	s, known := texts[borrowed]
+	if !known {
+		s = strings.Clone(borrowed)
+		texts[s] = s
+	}
+	return s
+}
+
+func partialSchema(kind view.Partial) *arrow.Schema {
+	var columns []arrow.Field
+	for _, c := range kind.Schema().Columns {
+		if c.Text {
+			columns = append(columns, column(c.Name, arrow.BinaryTypes.String))
+		} else {
+			columns = append(columns, column(c.Name, arrow.PrimitiveTypes.Int64))
+		}
+	}
+	return schemaOf(columns...)
+}
+
+// between64 are the least and the greatest value of a column in a row group, where the
+// file says so.
+func between64(g *metadata.RowGroupMetaData, column int) (least, greatest int64, known bool) {
+	chunk, err := g.ColumnChunk(column)
+	if err != nil {
+		return 0, 0, false
+	}
+	found, err := chunk.Statistics()
+	if err != nil || found == nil || !found.HasMinMax() {
+		return 0, 0, false
+	}
+	s, ok := found.(*metadata.Int64Statistics)
+	if !ok {
+		return 0, 0, false
+	}
+	return s.Min(), s.Max(), true
 }
 
 // columnsOf takes columns as Go slices, and remembers the first that is of another type.
@@ -87,9 +192,12 @@ func (c *columnsOf) unfit(n int) {
 	}
 }
 
+func everyGroup(*metadata.RowGroupMetaData, []int) bool { return true }
+
 // readColumns reads the columns that a schema names of a Parquet file, in its order, some
-// thousand rows at a time. A batch is valid until use returns.
-func readColumns(ctx context.Context, path string, schema *arrow.Schema, use func(arrow.RecordBatch) error) (err error) {
+// thousand rows at a time, in the row groups that are wanted. wanted gets the schema's
+// columns as they are numbered in the file. A batch is valid until use returns.
+func readColumns(ctx context.Context, path string, schema *arrow.Schema, wanted func(*metadata.RowGroupMetaData, []int) bool, use func(arrow.RecordBatch) error) (err error) {
 	failed := func(err error) error { return fmt.Errorf("read %s: %w", path, err) }
 	f, err := file.OpenParquetFile(path, false)
 	if err != nil {
@@ -106,7 +214,16 @@ func readColumns(ctx context.Context, path string, schema *arrow.Schema, use fun
 	if err != nil {
 		return failed(err)
 	}
-	batches, err := r.GetRecordReader(ctx, indexes, nil)
+	groups := []int{}
+	for n := range f.NumRowGroups() {
+		if wanted(f.MetaData().RowGroup(n), indexes) {
+			groups = append(groups, n)
+		}
+	}
+	if len(groups) == 0 {
+		return nil
+	}
+	batches, err := r.GetRecordReader(ctx, indexes, groups)
 	if err != nil {
 		return failed(err)
 	}

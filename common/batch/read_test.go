@@ -13,6 +13,7 @@ import (
 	"archbench/common/batch"
 	"archbench/common/duck"
 	"archbench/common/event"
+	"archbench/common/view"
 )
 
 // Lines come back as they were written, in the order of the file, however many
@@ -98,6 +99,60 @@ func same(t *testing.T, db *duck.DB, a, b string) {
 	}
 	if differ > 0 || columns != others {
 		t.Errorf("%d rows differ; columns %s and %s", differ, columns, others)
+	}
+}
+
+// A part is read as SQL would select it, from a file of many small row groups.
+func TestReadPartial(t *testing.T) {
+	db := open(t)
+	rng := rand.New(rand.NewPCG(2, 2))
+	for kind, rows := range map[view.Partial]string{
+		view.CountryWindows:   "i // 3 * 60 AS window_start, ['Österreich', '', 'UK'][1 + i % 3] AS country, i AS lines, i AS units, -i AS gross_milli, 7 AS cancelled_milli",
+		view.SpendWindows:     "i // 3 * 60 AS window_start, i % 3 AS customer_id, -i AS gross_milli",
+		view.SessionFragments: "i % 99 AS customer_id, i * 20 AS session_start, i * 20 + (hash(i) % 9000)::BIGINT AS session_end, 1 AS lines, i AS net_milli",
+	} {
+		schema := kind.Schema()
+		var columns []string
+		for _, c := range schema.Columns {
+			if c.Text {
+				columns = append(columns, c.Name)
+			} else {
+				columns = append(columns, c.Name+"::BIGINT AS "+c.Name)
+			}
+		}
+		window := schema.Columns[schema.Window].Name
+		do(t, db, fmt.Sprintf("CREATE OR REPLACE TABLE part AS SELECT %s FROM (SELECT %s FROM range(30000) t(i))", strings.Join(columns, ", "), rows))
+		path := filepath.Join(t.TempDir(), "partial.parquet")
+		do(t, db, fmt.Sprintf("COPY (FROM part ORDER BY %s) TO %s (FORMAT parquet, ROW_GROUP_SIZE 2048)", window, duck.Quote(path)))
+		for range 40 {
+			part := batch.Whole()
+			if rng.IntN(3) > 0 {
+				part.From = rng.Int64N(700_000) - 50_000
+			}
+			if rng.IntN(3) > 0 {
+				part.To = rng.Int64N(700_000) - 50_000
+			}
+			where := fmt.Sprintf("%[1]s >= %[2]d AND %[1]s < %[3]d", window, part.From, part.To)
+			if rng.IntN(2) > 0 {
+				part.EndsFrom = rng.Int64N(700_000) // other partials have no ends
+				if kind == view.SessionFragments {
+					where += fmt.Sprintf(" OR session_end >= %d", part.EndsFrom)
+				}
+			}
+			want, err := batch.Collect(t.Context(), db, schema, fmt.Sprintf("FROM part WHERE %s", where))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []view.Row
+			if err := batch.ReadPartial(t.Context(), path, kind, part, func(r view.Row) { got = append(got, r) }); err != nil {
+				t.Fatal(err)
+			}
+			schema.Sort(want)
+			schema.Sort(got)
+			if d := cmp.Diff(want, got); d != "" && len(want)+len(got) > 0 {
+				t.Fatalf("%s, %+v (-SQL +read)\n%s", kind, part, d)
+			}
+		}
 	}
 }
 

@@ -348,9 +348,20 @@ func (s *Master) Replay(ctx context.Context, f func(*Change), g func(*Line)) err
 	if err := s.replayChanges(ctx, f); err != nil {
 		return err
 	}
+	next := make([]int64, s.m.Partitions)
 	for _, segment := range s.m.Segments {
-		if err := batch.ReadLines(ctx, s.files(segment.Name)[0], g); err != nil {
+		path := s.files(segment.Name)[0]
+		ordered := true
+		err := batch.ReadLines(ctx, path, func(l *Line) {
+			ordered = ordered && l.Offset >= next[l.Partition]
+			next[l.Partition] = l.Offset + 1
+			g(l)
+		})
+		if err != nil {
 			return fmt.Errorf("the master dataset: %w", err)
+		}
+		if !ordered {
+			return &durable.Damaged{Path: path, Reason: "its lines are not in the order of their offsets: remove the data directory to build the state anew from the log"}
 		}
 	}
 	return nil
