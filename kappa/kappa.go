@@ -73,6 +73,7 @@ type Kappa struct {
 	commits    atomic.Int64
 	durations  architecture.Durations
 	watermarks *intake.Watermarks
+	end        architecture.LogEnd
 	turns      turns // of all that a replay does
 
 	// By partition, shared by the served instance and a replay beside it.
@@ -87,13 +88,10 @@ type Kappa struct {
 	replay     *replay           // running; nil if none
 	last       *architecture.Progress
 	requested  chan struct{} // tells Run that a replay was asked for
-	end        coverage.Coverage
-	ended      bool // Run is over; the store is closed
-	readyAt    coverage.Coverage
-	ready      bool
-	broken     error      // of a commit
-	crashed    chan error // a crash point passed outside Run
-	generation uint32     // the last number given
+	ended      bool          // Run is over; the store is closed
+	broken     error         // of a commit
+	crashed    chan error    // a crash point passed outside Run
+	generation uint32        // the last number given
 }
 
 // Open recovers the committed state.
@@ -212,9 +210,7 @@ func (k *Kappa) Run(ctx context.Context) (err error) {
 	if err := bounds.Verify(k.c.Topics, served.position()); err != nil {
 		return err
 	}
-	k.mu.Lock()
-	k.end, k.readyAt = bounds.End, bounds.End
-	k.mu.Unlock()
+	k.end.Start(bounds.End)
 
 	g, gctx := architecture.NewGroup(ctx)
 	f := followers{k, g, gctx}
@@ -222,7 +218,7 @@ func (k *Kappa) Run(ctx context.Context) (err error) {
 	g.Go(func() error { return k.alerts.Run(gctx) })
 	g.Go(func() error { return k.commitLoop(gctx) })
 	g.Go(func() error { return k.replayLoop(gctx, f) })
-	g.Go(func() error { return k.watchEnd(gctx) })
+	g.Go(func() error { return k.end.Watch(gctx, k.c.Log, k.c.Topics) })
 	g.Go(func() error {
 		return eventlog.WatchPartitions(gctx, k.c.Log, k.c.Topics, k.dir.Partitions, k.c.PartitionCheck, k.c.Logger)
 	})
@@ -393,24 +389,6 @@ func (k *Kappa) writeAlerts(c commit, more []alerts.Alert) (change uint64, err e
 	return change, c.state.SetAlerts(append(waiting, more...))
 }
 
-// watchEnd keeps the log's end for lag and readiness.
-func (k *Kappa) watchEnd(ctx context.Context) error {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		if b, err := eventlog.Inputs(ctx, k.c.Log, k.c.Topics); err == nil {
-			k.mu.Lock()
-			k.end = b.End
-			k.mu.Unlock()
-		}
-	}
-}
-
 // Answer implements architecture.Architecture.
 func (k *Kappa) Answer(_ context.Context, q view.Query) (architecture.Answer, error) {
 	for {
@@ -481,13 +459,9 @@ func (k *Kappa) Status() architecture.Status {
 		p.report(&s)
 	}
 	s.Committed, s.Reigns = k.committed.Clone(), k.roles.Reigns
-	if k.end.Orders != nil {
-		s.Lag = max(0, k.end.Sum()-s.Coverage.Sum())
-		k.ready = k.ready || s.Coverage.AtLeast(k.readyAt)
-	}
-	s.Ready = k.ready
+	k.end.Report(&s)
 	if k.replay != nil {
-		s.Reprocess = k.replay.progress(k.end)
+		s.Reprocess = k.replay.progress(k.end.Records())
 	} else if k.last != nil {
 		p := *k.last
 		s.Reprocess = &p

@@ -26,8 +26,8 @@ type replay struct {
 
 func newReplay(next *instance) *replay { return &replay{next: next, began: time.Now()} }
 
-func (r *replay) progress(end coverage.Coverage) *architecture.Progress {
-	return &architecture.Progress{Rules: r.next.Rules, Running: true, Done: r.next.position().Sum(), Total: end.Sum(), Seconds: time.Since(r.began).Seconds()}
+func (r *replay) progress(total int64) *architecture.Progress {
+	return &architecture.Progress{Rules: r.next.Rules, Running: true, Done: r.next.position().Sum(), Total: total, Seconds: time.Since(r.began).Seconds()}
 }
 
 // Reprocess implements architecture.Architecture.
@@ -125,7 +125,10 @@ const near = 5000
 // it stood still for maxPause, and must not do so most of the time.
 const pauseAfter = 4 * maxPause
 
-// catchUp waits until the replay is near the served instance and switches.
+// catchUp waits until the replay is near the served instance and switches, but not
+// before all is read that may have been served before a crash: lines that were, under
+// the old rules, and raised alerts under them, are so never served under the new ones
+// first.
 func (k *Kappa) catchUp(ctx context.Context, r *replay) error {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
@@ -139,7 +142,7 @@ func (k *Kappa) catchUp(ctx context.Context, r *replay) error {
 			return ctx.Err()
 		}
 		at := k.served.Load().position()
-		if time.Now().Before(notBefore) || r.next.position().Missing(at) > near || !k.pastStart(at) {
+		if time.Now().Before(notBefore) || r.next.position().Missing(at) > near || !k.end.Passed(at) {
 			continue
 		}
 		if switched, err := k.trySwitch(ctx, r); switched || err != nil {
@@ -147,15 +150,6 @@ func (k *Kappa) catchUp(ctx context.Context, r *replay) error {
 		}
 		notBefore = time.Now().Add(pauseAfter)
 	}
-}
-
-// pastStart reports whether a position lies beyond all that may have been served
-// before a crash. Lines that were, under the old rules, and raised alerts under them,
-// are so never served under the new ones first.
-func (k *Kappa) pastStart(at coverage.Coverage) bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return at.AtLeast(k.readyAt)
 }
 
 // trySwitch stops the served instance for up to maxPause. If the replay reaches
@@ -199,7 +193,7 @@ func (k *Kappa) trySwitch(ctx context.Context, r *replay) (switched bool, err er
 	k.announcing.Unlock()
 	k.c.Logger.Info("switched", "rules", r.next.Rules, "stood_still", time.Since(stopped))
 	old.stop()
-	p := r.progress(k.end)
+	p := r.progress(k.end.Records())
 	p.Running, p.Switched, p.Total = false, true, p.Done
 	k.replay, k.last = nil, p
 	return true, k.cleanUp(old.Number)
@@ -247,7 +241,7 @@ func (k *Kappa) giveUp(r *replay, why error) error {
 	r.next.stop()
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	p := r.progress(k.end)
+	p := r.progress(k.end.Records())
 	p.Running, p.Failed = false, why.Error()
 	k.replay, k.last = nil, p
 	if err := k.setRoles(store.Roles{Served: k.roles.Served, Reigns: k.roles.Reigns}); err != nil {

@@ -78,6 +78,7 @@ type Lambda struct {
 	durations  architecture.Durations
 	watermarks *intake.Watermarks
 	backlog    *backlog
+	end        architecture.LogEnd
 	segmentDue chan struct{} // enough waits for a segment
 
 	keeping sync.Mutex // held while the alerts that wait are kept
@@ -95,9 +96,6 @@ type Lambda struct {
 	mu        sync.Mutex // guards what follows
 	vector    coverage.Coverage
 	committed coverage.Coverage
-	end       coverage.Coverage
-	readyAt   coverage.Coverage
-	ready     bool
 	layer     architecture.BatchStatus
 	reprocess *architecture.Progress
 	requested time.Time
@@ -261,9 +259,7 @@ func (l *Lambda) Run(ctx context.Context) (err error) {
 	if err := found.Verify(l.c.Topics, l.vector); err != nil {
 		return err
 	}
-	l.mu.Lock()
-	l.end, l.readyAt = found.End, found.End
-	l.mu.Unlock()
+	l.end.Start(found.End)
 	g, gctx := architecture.NewGroup(ctx)
 	for n, p := range l.partitions {
 		source := intake.Source{Log: l.c.Log, Topics: l.c.Topics, Partition: n, Faults: l.c.Faults, Chunk: intakeChunk, Watermarks: l.watermarks}
@@ -289,7 +285,7 @@ func (l *Lambda) Run(ctx context.Context) (err error) {
 	g.Go(func() error { return l.alerts.Run(gctx) })
 	g.Go(func() error { return l.batchLoop(gctx) })
 	g.Go(func() error { return l.segmentLoop(gctx) })
-	g.Go(func() error { return l.watchEnd(gctx) })
+	g.Go(func() error { return l.end.Watch(gctx, l.c.Log, l.c.Topics) })
 	g.Go(func() error {
 		return eventlog.WatchPartitions(gctx, l.c.Log, l.c.Topics, l.dir.Partitions, l.c.PartitionCheck, l.c.Logger)
 	})
@@ -348,27 +344,10 @@ func (l *Lambda) announce(advance func(coverage.Coverage)) {
 // Only then does a reprocess begin: lines that were served under the old rules, and
 // raised alerts under them, are so never served under the new ones first. The caller
 // holds mu.
-func (l *Lambda) pastStart() bool { return l.readyAt.Orders != nil && l.vector.AtLeast(l.readyAt) }
+func (l *Lambda) pastStart() bool { return l.end.Passed(l.vector) }
 
 // servedRules are those of the last announcement or switch; they change under mu.
 func (l *Lambda) servedRules() view.Rules { return l.pointer.Rules }
-
-func (l *Lambda) watchEnd(ctx context.Context) error {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		if found, err := eventlog.Inputs(ctx, l.c.Log, l.c.Topics); err == nil {
-			l.mu.Lock()
-			l.end = found.End
-			l.mu.Unlock()
-		}
-	}
-}
 
 // Answer implements architecture.Architecture.
 func (l *Lambda) Answer(ctx context.Context, q view.Query) (architecture.Answer, error) {
@@ -470,11 +449,7 @@ func (l *Lambda) Status() architecture.Status {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s.Rules, s.Reigns, s.Coverage, s.Committed = l.servedRules(), l.pointer.Reigns, l.vector.Clone(), l.committed.Clone()
-	if l.end.Orders != nil {
-		s.Lag = max(0, l.end.Sum()-s.Coverage.Sum())
-		l.ready = l.ready || s.Coverage.AtLeast(l.readyAt)
-	}
-	s.Ready = l.ready
+	l.end.Report(&s)
 	layer := l.layer
 	s.Batch = &layer
 	if l.reprocess != nil {

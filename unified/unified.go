@@ -79,6 +79,7 @@ type Unified struct {
 	commits    atomic.Int64
 	durations  architecture.Durations
 	watermarks *intake.Watermarks
+	end        architecture.LogEnd
 
 	// serving is held for reading while an answer begins, and for writing while a
 	// published batch enters the tables that answers read.
@@ -94,9 +95,6 @@ type Unified struct {
 
 	mu        sync.Mutex // guards what follows, and state.Want
 	committed coverage.Coverage
-	end       coverage.Coverage
-	readyAt   coverage.Coverage
-	ready     bool
 	reprocess *architecture.Progress
 	requested time.Time
 	wake      chan struct{}
@@ -264,9 +262,7 @@ func (u *Unified) Run(ctx context.Context) (err error) {
 	if err := found.Verify(u.c.Topics, from); err != nil {
 		return err
 	}
-	u.mu.Lock()
-	u.end, u.readyAt = found.End, found.End
-	u.mu.Unlock()
+	u.end.Start(found.End)
 	g, gctx := architecture.NewGroup(ctx)
 	for n := range u.dir.Partitions {
 		source := intake.Source{Log: u.c.Log, Topics: u.c.Topics, Partition: n, Faults: u.c.Faults, Chunk: 4096, Watermarks: u.watermarks}
@@ -284,7 +280,7 @@ func (u *Unified) Run(ctx context.Context) (err error) {
 	}
 	g.Go(func() error { return u.alerts.Run(gctx) })
 	g.Go(func() error { return u.loop(gctx) })
-	g.Go(func() error { return u.watchEnd(gctx) })
+	g.Go(func() error { return u.end.Watch(gctx, u.c.Log, u.c.Topics) })
 	g.Go(func() error {
 		return eventlog.WatchPartitions(gctx, u.c.Log, u.c.Topics, u.dir.Partitions, u.c.PartitionCheck, u.c.Logger)
 	})
@@ -300,23 +296,6 @@ func (u *Unified) Run(ctx context.Context) (err error) {
 		return err
 	}
 	return u.keepAlerts()
-}
-
-func (u *Unified) watchEnd(ctx context.Context) error {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		if found, err := eventlog.Inputs(ctx, u.c.Log, u.c.Topics); err == nil {
-			u.mu.Lock()
-			u.end = found.End
-			u.mu.Unlock()
-		}
-	}
 }
 
 // loop makes a micro-batch at every trigger; one that outlasts it is followed at
@@ -446,11 +425,7 @@ func (u *Unified) Status() architecture.Status {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	s.Committed = u.committed.Clone()
-	if u.end.Orders != nil {
-		s.Lag = max(0, u.end.Sum()-s.Coverage.Sum())
-		u.ready = u.ready || s.Coverage.AtLeast(u.readyAt)
-	}
-	s.Ready = u.ready
+	u.end.Report(&s)
 	if u.reprocess != nil {
 		p := *u.reprocess
 		if p.Running {
