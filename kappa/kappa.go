@@ -395,13 +395,13 @@ func (k *Kappa) Answer(_ context.Context, q view.Query) (architecture.Answer, er
 		in := k.served.Load()
 		a := architecture.Answer{View: q.View, Rules: in.Rules}
 		var err error
-		a.Rows, err = stream.Latest(k.c.Params, q, func(q view.Query) ([]view.Row, int64, int64, error) {
+		a.Rows, err = stream.Latest(k.c.Params, q, func(q view.Query) ([]view.Row, stream.Times, error) {
 			c := in.cut(q)
 			a.Coverage = c.at
 			if err := k.addClosed(in, q, c); err != nil {
-				return nil, 0, 0, err
+				return nil, stream.Times{}, err
 			}
-			return stream.Finish(k.c.Params, q, c.of...), c.earliest, c.latest, nil
+			return stream.Finish(k.c.Params, q, c.of...), c.times, nil
 		})
 		if !errors.Is(err, errReplaced) {
 			return a, err

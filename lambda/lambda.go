@@ -353,12 +353,12 @@ func (l *Lambda) servedRules() view.Rules { return l.pointer.Rules }
 func (l *Lambda) Answer(ctx context.Context, q view.Query) (architecture.Answer, error) {
 	a := architecture.Answer{View: q.View}
 	var err error
-	a.Rows, err = stream.Latest(l.c.Params, q, func(q view.Query) ([]view.Row, int64, int64, error) {
-		cuts, b, err := l.cut(ctx, q, &a)
+	a.Rows, err = stream.Latest(l.c.Params, q, func(q view.Query) ([]view.Row, stream.Times, error) {
+		cuts, times, err := l.cut(ctx, q, &a)
 		if err != nil {
-			return nil, 0, 0, err
+			return nil, times, err
 		}
-		return stream.Finish(l.c.Params, q, cuts...), b.earliest, b.latest, nil
+		return stream.Finish(l.c.Params, q, cuts...), times, nil
 	})
 	return a, err
 }
@@ -366,35 +366,35 @@ func (l *Lambda) Answer(ctx context.Context, q view.Query) (architecture.Answer,
 // cut takes what a query needs of every span behind the seam and of the batch view,
 // and names the coverage in the answer. The spans are copied; the view is held until
 // it was read, which may go on while another one takes its place.
-func (l *Lambda) cut(ctx context.Context, q view.Query, a *architecture.Answer) ([]*stream.Cut, bounds, error) {
-	v, spans, b, err := l.cutSpans(q, a)
+func (l *Lambda) cut(ctx context.Context, q view.Query, a *architecture.Answer) ([]*stream.Cut, stream.Times, error) {
+	v, spans, times, err := l.cutSpans(q, a)
 	if err != nil {
-		return nil, b, err
+		return nil, times, err
 	}
 	defer v.reading.RUnlock()
 	cuts, err := l.cutView(ctx, v, q, spans)
-	return append(cuts, spans...), b, err
+	return append(cuts, spans...), times, err
 }
 
 // cutSpans takes the spans behind the seam, and holds the batch view before it.
-func (l *Lambda) cutSpans(q view.Query, a *architecture.Answer) (v *batchView, cuts []*stream.Cut, b bounds, err error) {
+func (l *Lambda) cutSpans(q view.Query, a *architecture.Answer) (v *batchView, cuts []*stream.Cut, times stream.Times, err error) {
 	l.swap.RLock()
 	defer l.swap.RUnlock()
 	v = l.batch
 	seam := v.at.Clone()
 	a.Rules, a.Seam, a.Coverage = v.rules, &seam, coverage.Zero(len(l.partitions))
-	b = v.bounds
+	times = v.times
 	for n, p := range l.partitions {
 		some, at, known, err := p.cut(q, v.rules, position{v.at.Orders[n], v.at.Customers[n]})
 		if err != nil {
-			return nil, nil, b, err
+			return nil, nil, times, err
 		}
 		cuts = append(cuts, some...)
 		a.Coverage.Orders[n], a.Coverage.Customers[n] = at.orders, at.customers
-		b.merge(known)
+		times.Merge(known)
 	}
 	v.reading.RLock()
-	return v, cuts, b, nil
+	return v, cuts, times, nil
 }
 
 // Coverage implements architecture.Architecture.

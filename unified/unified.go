@@ -85,8 +85,8 @@ type Unified struct {
 	// published batch enters the tables that answers read.
 	serving sync.RWMutex
 	state   published
-	ended   bool   // Run is over
-	times   bounds // event times in silver
+	ended   bool         // Run is over
+	times   stream.Times // event times in silver; answers with last=N look through them
 
 	// Only the loop touches them.
 	rebuild    *rebuild // running; nil if none
@@ -186,7 +186,7 @@ func (u *Unified) loadIDs(ctx context.Context) error {
 		return nil
 	}
 	if !u.c.Guarantee.RecognisesDuplicates() {
-		return u.loadBounds(ctx, files)
+		return u.loadTimes(ctx, files)
 	}
 	for _, path := range files {
 		if err := lake.Scan(ctx, path, claimedColumns, u.claimAgain); err != nil {
@@ -215,40 +215,20 @@ func (u *Unified) claimAgain(rows arrow.RecordBatch) error {
 	for i := range int(rows.NumRows()) {
 		u.seen[partitions[i]].Claim(&lineOf{EventID: ids.Value(i), Kind: event.Kind(kinds[i]), CustomerID: customers[i], Country: countries.Value(i),
 			StockCode: codes.Value(i), Quantity: quantities[i], UnitPriceMilli: prices[i], EventTimeMS: times[i]})
-		u.times.widen(times[i])
+		u.times.Add(times[i])
 	}
 	return nil
 }
 
-// loadBounds finds the range of event times in silver.
-func (u *Unified) loadBounds(ctx context.Context, files []string) error {
+// loadTimes finds the range of event times in silver.
+func (u *Unified) loadTimes(ctx context.Context, files []string) error {
 	var earliest, latest int64
 	if err := u.db.QueryRowContext(ctx, "SELECT min(event_time_ms), max(event_time_ms) FROM "+readParquet(files)).Scan(&earliest, &latest); err != nil {
 		return fmt.Errorf("read silver: %w", err)
 	}
-	u.times.widen(earliest)
-	u.times.widen(latest)
+	u.times.Add(earliest)
+	u.times.Add(latest)
 	return nil
-}
-
-// bounds are those of event times in ms; answers with last=N look through them.
-type bounds struct {
-	earliest, latest int64
-	some             bool
-}
-
-func (b *bounds) widen(at int64) {
-	if !b.some {
-		*b = bounds{at, at, true}
-	}
-	b.earliest, b.latest = min(b.earliest, at), max(b.latest, at)
-}
-
-func (b *bounds) merge(o bounds) {
-	if o.some {
-		b.widen(o.earliest)
-		b.widen(o.latest)
-	}
 }
 
 // Run implements architecture.Architecture.
@@ -348,9 +328,9 @@ func (u *Unified) Answer(ctx context.Context, q view.Query) (architecture.Answer
 	defer c.tx.Rollback() //nolint:errcheck // nothing was written
 	a := architecture.Answer{View: q.View, Rules: c.Rules, Coverage: c.Coverage.Clone()}
 	k := batch.Kernel{Params: u.c.Params, Rules: c.Rules}
-	a.Rows, err = stream.Latest(u.c.Params, q, func(q view.Query) ([]view.Row, int64, int64, error) {
+	a.Rows, err = stream.Latest(u.c.Params, q, func(q view.Query) ([]view.Row, stream.Times, error) {
 		rows, err := batch.Collect(ctx, c.tx, q.View.Schema(), k.Finish(q, served(c.Generation, q.View.Partial()), served(c.Generation, view.Profiles)))
-		return rows, c.times.earliest, c.times.latest, err
+		return rows, c.times, err
 	})
 	return a, err
 }
@@ -359,7 +339,7 @@ func (u *Unified) Answer(ctx context.Context, q view.Query) (architecture.Answer
 // long answer so holds up neither a batch nor another answer.
 type cut struct {
 	published
-	times bounds
+	times stream.Times
 	tx    *sql.Tx
 }
 
