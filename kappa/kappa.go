@@ -74,24 +74,32 @@ type Kappa struct {
 	durations  architecture.Durations
 	watermarks *intake.Watermarks
 	end        architecture.LogEnd
-	turns      turns // of all that a replay does
+	turns      turns         // of all that a replay does
+	pause      time.Duration // the longest for a switch, maxPause
 
 	// By partition, shared by the served instance and a replay beside it.
 	orderLetters, customerLetters []*intake.Letters
 
 	announcing sync.Mutex // an announcement and the switch never mix
 
-	mu         sync.Mutex // guards what follows and the roles in the store
-	roles      store.Roles
-	committed  coverage.Coverage // of the served generation
-	kept       uint64            // change of the alerts that the store has
-	replay     *replay           // running; nil if none
-	last       *architecture.Progress
-	requested  chan struct{} // tells Run that a replay was asked for
-	ended      bool          // Run is over; the store is closed
-	broken     error         // of a commit
-	crashed    chan error    // a crash point passed outside Run
-	generation uint32        // the last number given
+	requested chan struct{} // tells Run that a replay was asked for
+	crashed   chan error    // a crash point passed outside Run
+
+	// writing is held by whoever changes the store: for a commit, for a request, for a
+	// switch with the time that the served instance stands still. It guards what follows.
+	writing    sync.Mutex
+	kept       uint64 // change of the alerts that the store has
+	broken     error  // of a commit
+	ended      bool   // Run is over; the store is closed
+	generation uint32 // the last number given
+
+	// mu guards what a status shows, which only a holder of writing changes, and the
+	// switch of served with it. Nothing is waited for and nothing written under it.
+	mu        sync.Mutex
+	roles     store.Roles
+	committed coverage.Coverage // of the served generation
+	replay    *replay           // running; nil if none
+	last      *architecture.Progress
 }
 
 // Open recovers the committed state.
@@ -111,7 +119,7 @@ func Open(ctx context.Context, c architecture.Config) (*Kappa, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &Kappa{c: c, dir: dir, announcer: coverage.NewAnnouncer(), alerts: alerts.NewOutbox(c.Log, c.Topics.Alerts, c.Faults, c.Logger), watermarks: intake.NewWatermarks(dir.Partitions), turns: newTurns(), requested: make(chan struct{}, 1), crashed: make(chan error, 1)}
+	k := &Kappa{c: c, dir: dir, announcer: coverage.NewAnnouncer(), alerts: alerts.NewOutbox(c.Log, c.Topics.Alerts, c.Faults, c.Logger), watermarks: intake.NewWatermarks(dir.Partitions), turns: newTurns(), pause: maxPause, requested: make(chan struct{}, 1), crashed: make(chan error, 1)}
 	if err := k.recover(); err != nil {
 		return nil, errors.Join(err, k.close())
 	}
@@ -189,9 +197,9 @@ func (k *Kappa) dropOthers() error {
 
 // close ends all writing, also by those who ask from outside Run.
 func (k *Kappa) close() error {
-	k.mu.Lock()
+	k.writing.Lock()
 	k.ended = true
-	k.mu.Unlock()
+	k.writing.Unlock()
 	var errs []error
 	if k.store != nil {
 		errs = append(errs, k.store.Close())
@@ -325,12 +333,12 @@ func (k *Kappa) commitLoop(ctx context.Context) error {
 // failure it fails for ever: changes that were taken and not written must not be
 // followed by a later position.
 func (k *Kappa) commit() error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	k.writing.Lock()
+	defer k.writing.Unlock()
 	return k.commitLocked()
 }
 
-// commitLocked is commit for those who hold mu.
+// commitLocked is commit for those who hold writing.
 func (k *Kappa) commitLocked() (err error) {
 	if k.broken != nil {
 		return k.broken
@@ -372,7 +380,10 @@ func (k *Kappa) commitLocked() (err error) {
 	for _, in := range written {
 		in.forget()
 	}
-	k.committed, k.kept = served, kept
+	k.kept = kept
+	k.mu.Lock()
+	k.committed = served
+	k.mu.Unlock()
 	k.commits.Add(1)
 	k.durations.Since(architecture.Commit, began)
 	return k.c.Faults.Point(afterCommit)
