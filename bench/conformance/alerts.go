@@ -145,7 +145,9 @@ func (w *world) checkAlerts(i *instance) int {
 	return len(owed)
 }
 
-// spender is a sale that brings a customer of its own to any threshold at once.
+// spender is a sale that brings a customer of its own to any threshold at once. It has
+// a country of its own too: there may be so many that two share a register of a sketch,
+// which would count them as one.
 func (w *world) spender() oracletest.Record {
 	r := w.maker.Line()
 	var l event.OrderLine
@@ -154,6 +156,7 @@ func (w *world) spender() oracletest.Record {
 	}
 	w.spenders++
 	l.Kind, l.CustomerID, l.StockCode, l.Quantity, l.UnitPriceMilli = event.Sale, int64(1000+w.spenders), "22423", 1, 3_000_000
+	l.Country = fmt.Sprint("country of ", l.CustomerID)
 	l.EventTimeMS = w.maker.Clock() // never late
 	return oracletest.Record{Key: event.AppendKey(nil, &l), Value: event.AppendOrder(nil, &l)}
 }
