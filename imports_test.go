@@ -52,9 +52,9 @@ var allowed = map[string][]string{
 
 // testOnly are the exceptions for test files, by name.
 var testOnly = map[string][]string{
-	"archbench/kappa":   {"archbench/bench/conformance", "archbench/testcontainers/brokertest", "archbench/workloads/workloadtest"},
-	"archbench/lambda":  {"archbench/bench/conformance", "archbench/testcontainers/brokertest", "archbench/workloads", "archbench/workloads/synthetic", "archbench/workloads/workloadtest"},
-	"archbench/unified": {"archbench/bench/conformance", "archbench/testcontainers/brokertest", "archbench/workloads", "archbench/workloads/synthetic", "archbench/workloads/workloadtest"},
+	"archbench/kappa":   {"archbench/bench/conformance", "archbench/workloads/workloadtest"},
+	"archbench/lambda":  {"archbench/bench/conformance", "archbench/workloads", "archbench/workloads/synthetic", "archbench/workloads/workloadtest"},
+	"archbench/unified": {"archbench/bench/conformance", "archbench/workloads", "archbench/workloads/synthetic", "archbench/workloads/workloadtest"},
 }
 
 // within says which packages of common each package of common may import. Those

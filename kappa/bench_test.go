@@ -6,7 +6,6 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -69,34 +68,26 @@ func (t *trial) config(dir string) architecture.Config {
 }
 
 func (t *trial) backfill(b *testing.B) {
-	var own, whole, wall time.Duration
-	var allocations, peak uint64
-	rounds := 0
-	for b.Loop() {
-		rounds++
-		floor := t.readAndDecode(b)
-		u := measure(b, func() { t.fill(b) })
-		own, whole, wall = own+u.processor-floor, whole+u.processor, wall+u.wall
-		allocations, peak = allocations+u.allocations, max(peak, u.peak)
-	}
-	n := float64(t.lines) * float64(rounds)
-	b.ReportMetric(own.Seconds()*1e6/n, "µs/line")
+	var floor time.Duration
+	rounds, all := repeat(b, func() used {
+		floor += t.readAndDecode(b)
+		return measure(b, func() { t.fill(b) })
+	})
+	n := float64(t.lines) * rounds
+	b.ReportMetric((all.processor-floor).Seconds()*1e6/n, "µs/line")
 	b.ReportMetric(ownMicroseconds[t.policy], "µs/line-floor")
-	b.ReportMetric(n/wall.Seconds(), "lines/s")
-	b.ReportMetric(n/whole.Seconds(), "lines/cpu-s")
-	b.ReportMetric(float64(allocations)/n, "allocs/line")
-	reportMemory(b, peak)
+	b.ReportMetric(n/all.wall.Seconds(), "lines/s")
+	b.ReportMetric(n/all.processor.Seconds(), "lines/cpu-s")
+	b.ReportMetric(float64(all.allocations)/n, "allocs/line")
+	reportMemory(b, all.peak)
 }
 
 // restart is the time until committed state can be asked.
 func (t *trial) restart(b *testing.B) {
 	dir := t.directory(b)
-	var took, used time.Duration
-	var peak uint64
-	rounds := 0
-	for b.Loop() {
-		rounds++
-		u := measure(b, func() {
+	var took time.Duration
+	rounds, all := repeat(b, func() used {
+		return measure(b, func() {
 			began := time.Now()
 			k, err := kappa.Open(b.Context(), t.config(dir))
 			if err != nil {
@@ -109,24 +100,19 @@ func (t *trial) restart(b *testing.B) {
 				b.Fatal(err)
 			}
 		})
-		used += u.processor
-		peak = max(peak, u.peak)
-	}
-	b.ReportMetric(took.Seconds()/float64(rounds), "s/restart")
-	b.ReportMetric(used.Seconds()/float64(rounds), "cpu-s/restart")
-	reportMemory(b, peak)
+	})
+	b.ReportMetric(took.Seconds()/rounds, "s/restart")
+	b.ReportMetric(all.processor.Seconds()/rounds, "cpu-s/restart")
+	reportMemory(b, all.peak)
 }
 
 // reprocess is from the request to the switch, beside a served instance that has
 // nothing to do. It turns to and fro between the rules.
 func (t *trial) reprocess(b *testing.B) {
 	dir := t.directory(b)
-	var took, used time.Duration
-	var peak uint64
-	rounds := 0
-	for b.Loop() {
-		rounds++
-		u := measure(b, func() {
+	var took time.Duration
+	rounds, all := repeat(b, func() used {
+		return measure(b, func() {
 			rules := view.Rules(0)
 			t.run(b, dir, func(k *kappa.Kappa) bool {
 				s := k.Status()
@@ -143,16 +129,14 @@ func (t *trial) reprocess(b *testing.B) {
 				return s.Rules == rules
 			})
 		})
-		used += u.processor
-		peak = max(peak, u.peak)
-	}
-	n := float64(t.lines) * float64(rounds)
-	b.ReportMetric(took.Seconds()/float64(rounds), "s/reprocess")
-	b.ReportMetric(n/used.Seconds(), "lines/cpu-s")
-	reportMemory(b, peak)
+	})
+	n := float64(t.lines) * rounds
+	b.ReportMetric(took.Seconds()/rounds, "s/reprocess")
+	b.ReportMetric(n/all.processor.Seconds(), "lines/cpu-s")
+	reportMemory(b, all.peak)
 }
 
-func reportMemory(b *testing.B, peak uint64) {
+func reportMemory(b *testing.B, peak int64) {
 	b.ReportMetric(float64(peak>>20), "MiB-peak")
 	b.ReportMetric(memoryMiB, "MiB-peak-ceiling")
 }
@@ -229,7 +213,19 @@ func (t *trial) readAndDecode(b *testing.B) time.Duration {
 type used struct {
 	processor, wall time.Duration
 	allocations     uint64
-	peak            uint64 // bytes of the process that were resident at most
+	peak            int64 // bytes of the process that were resident at most
+}
+
+// repeat runs the rounds of a benchmark. It returns how many there were, what all of
+// them took, and the highest peak.
+func repeat(b *testing.B, round func() used) (rounds float64, all used) {
+	for b.Loop() {
+		u := round()
+		rounds++
+		all.processor, all.wall = all.processor+u.processor, all.wall+u.wall
+		all.allocations, all.peak = all.allocations+u.allocations, max(all.peak, u.peak)
+	}
+	return rounds, all
 }
 
 // measure begins with a collected heap.
@@ -243,7 +239,7 @@ func measure(b *testing.B, f func()) used {
 	f()
 	u := used{processor: conformance.ProcessorTime(b) - processor, wall: time.Since(began)}
 	runtime.ReadMemStats(&after)
-	u.allocations, u.peak = after.Mallocs-before.Mallocs, peakResident(b)
+	u.allocations, u.peak = after.Mallocs-before.Mallocs, conformance.ResidentPeak(b)
 	return u
 }
 
@@ -253,18 +249,4 @@ func resetPeak(b *testing.B) {
 	if err := os.WriteFile("/proc/self/clear_refs", []byte("5"), 0); err != nil {
 		b.Logf("the peak of memory is that of the whole process: %v", err)
 	}
-}
-
-func peakResident(b *testing.B) uint64 {
-	b.Helper()
-	content, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		b.Fatal(err)
-	}
-	_, rest, _ := strings.Cut(string(content), "VmHWM:")
-	kib, err := strconv.ParseUint(strings.Fields(rest)[0], 10, 64)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return kib << 10
 }

@@ -100,7 +100,7 @@ func (k *Kappa) loadPartition(g store.Generation, n int) (*partition, error) {
 		p.seen.RestoreWatermark(position.Watermark)
 		horizon = p.seen.Horizon()
 		if position.Watermark != 0 && position.Earliest < math.MaxInt64 {
-			p.state.RestoreBounds(position.Earliest, position.Watermark)
+			p.state.RestoreTimes(position.Earliest, position.Watermark)
 		}
 	}
 	closed := stream.ClosedAt(k.c.Params, horizon)
@@ -169,33 +169,27 @@ func (in *instance) forget() {
 
 // cuts are what a query needs of the memory of each partition.
 type cuts struct {
-	of               []*stream.Cut
-	closed           []stream.Closed // what is not in memory
-	at               coverage.Coverage
-	earliest, latest int64
+	of     []*stream.Cut
+	closed []stream.Closed // what is not in memory
+	at     coverage.Coverage
+	times  stream.Times
 }
 
 // cut takes what a query needs of each partition, and the vector that it reaches.
 func (in *instance) cut(q view.Query) cuts {
 	c := cuts{at: coverage.Zero(len(in.partitions))}
-	known := false
 	for n, p := range in.partitions {
-		cut, closed, position, e, l, ok := p.cut(q)
+		cut, closed, position, times := p.cut(q)
 		c.of, c.closed = append(c.of, cut), append(c.closed, closed)
 		c.at.Orders[n], c.at.Customers[n] = position.Orders, position.Customers
-		switch {
-		case ok && !known:
-			c.earliest, c.latest, known = e, l, true
-		case ok:
-			c.earliest, c.latest = min(c.earliest, e), max(c.latest, l)
-		}
+		c.times.Merge(times)
 	}
 	return c
 }
 
 // cut holds the lock for as long as copying takes. A customer's rows are all in
 // one partition, so the partition alone knows which customers a query reaches.
-func (p *partition) cut(q view.Query) (cut *stream.Cut, closed stream.Closed, at store.Position, earliest, latest int64, ok bool) {
+func (p *partition) cut(q view.Query) (cut *stream.Cut, closed stream.Closed, at store.Position, times stream.Times) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var customers stream.Customers
@@ -203,8 +197,7 @@ func (p *partition) cut(q view.Query) (cut *stream.Cut, closed stream.Closed, at
 		customers = stream.Customers{}
 		p.state.AddCustomers(q, customers)
 	}
-	earliest, latest, ok = p.state.Bounds()
-	return p.state.Cut(q, customers), p.state.Closed(), p.position, earliest, latest, ok
+	return p.state.Cut(q, customers), p.state.Closed(), p.position, p.state.Times()
 }
 
 func (p *partition) at() store.Position {
@@ -346,11 +339,11 @@ func (p *partition) mark() (watermark, earliest int64) {
 	if p.seen.Watermark() == math.MinInt64 {
 		return 0, 0
 	}
-	earliest, _, ok := p.state.Bounds()
-	if !ok {
-		earliest = math.MaxInt64 // lines came, and none counts
+	times := p.state.Times()
+	if !times.Any {
+		return p.seen.Watermark(), math.MaxInt64 // lines came, and none counts
 	}
-	return p.seen.Watermark(), earliest
+	return p.seen.Watermark(), times.Earliest
 }
 
 // report adds the partition's counts to a status.

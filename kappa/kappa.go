@@ -73,27 +73,33 @@ type Kappa struct {
 	commits    atomic.Int64
 	durations  architecture.Durations
 	watermarks *intake.Watermarks
-	turns      turns // of all that a replay does
+	end        architecture.LogEnd
+	turns      turns         // of all that a replay does
+	pause      time.Duration // the longest for a switch, maxPause
 
 	// By partition, shared by the served instance and a replay beside it.
 	orderLetters, customerLetters []*intake.Letters
 
 	announcing sync.Mutex // an announcement and the switch never mix
 
-	mu         sync.Mutex // guards what follows and the roles in the store
-	roles      store.Roles
-	committed  coverage.Coverage // of the served generation
-	kept       uint64            // change of the alerts that the store has
-	replay     *replay           // running; nil if none
-	last       *architecture.Progress
-	requested  chan struct{} // tells Run that a replay was asked for
-	end        coverage.Coverage
-	ended      bool // Run is over; the store is closed
-	readyAt    coverage.Coverage
-	ready      bool
-	broken     error      // of a commit
-	crashed    chan error // a crash point passed outside Run
-	generation uint32     // the last number given
+	requested chan struct{} // tells Run that a replay was asked for
+	crashed   chan error    // a crash point passed outside Run
+
+	// writing is held by whoever changes the store: for a commit, for a request, for a
+	// switch with the time that the served instance stands still. It guards what follows.
+	writing    sync.Mutex
+	kept       uint64 // change of the alerts that the store has
+	broken     error  // of a commit
+	ended      bool   // Run is over; the store is closed
+	generation uint32 // the last number given
+
+	// mu guards what a status shows, which only a holder of writing changes, and the
+	// switch of served with it. Nothing is waited for and nothing written under it.
+	mu        sync.Mutex
+	roles     store.Roles
+	committed coverage.Coverage // of the served generation
+	replay    *replay           // running; nil if none
+	last      *architecture.Progress
 }
 
 // Open recovers the committed state.
@@ -113,7 +119,7 @@ func Open(ctx context.Context, c architecture.Config) (*Kappa, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &Kappa{c: c, dir: dir, announcer: coverage.NewAnnouncer(), alerts: alerts.NewOutbox(c.Log, c.Topics.Alerts, c.Faults, c.Logger), watermarks: intake.NewWatermarks(dir.Partitions), turns: newTurns(), requested: make(chan struct{}, 1), crashed: make(chan error, 1)}
+	k := &Kappa{c: c, dir: dir, announcer: coverage.NewAnnouncer(), alerts: alerts.NewOutbox(c.Log, c.Topics.Alerts, c.Faults, c.Logger), watermarks: intake.NewWatermarks(dir.Partitions), turns: newTurns(), pause: maxPause, requested: make(chan struct{}, 1), crashed: make(chan error, 1)}
 	if err := k.recover(); err != nil {
 		return nil, errors.Join(err, k.close())
 	}
@@ -191,9 +197,9 @@ func (k *Kappa) dropOthers() error {
 
 // close ends all writing, also by those who ask from outside Run.
 func (k *Kappa) close() error {
-	k.mu.Lock()
+	k.writing.Lock()
 	k.ended = true
-	k.mu.Unlock()
+	k.writing.Unlock()
 	var errs []error
 	if k.store != nil {
 		errs = append(errs, k.store.Close())
@@ -212,9 +218,7 @@ func (k *Kappa) Run(ctx context.Context) (err error) {
 	if err := bounds.Verify(k.c.Topics, served.position()); err != nil {
 		return err
 	}
-	k.mu.Lock()
-	k.end, k.readyAt = bounds.End, bounds.End
-	k.mu.Unlock()
+	k.end.Start(bounds.End)
 
 	g, gctx := architecture.NewGroup(ctx)
 	f := followers{k, g, gctx}
@@ -222,7 +226,7 @@ func (k *Kappa) Run(ctx context.Context) (err error) {
 	g.Go(func() error { return k.alerts.Run(gctx) })
 	g.Go(func() error { return k.commitLoop(gctx) })
 	g.Go(func() error { return k.replayLoop(gctx, f) })
-	g.Go(func() error { return k.watchEnd(gctx) })
+	g.Go(func() error { return k.end.Watch(gctx, k.c.Log, k.c.Topics) })
 	g.Go(func() error {
 		return eventlog.WatchPartitions(gctx, k.c.Log, k.c.Topics, k.dir.Partitions, k.c.PartitionCheck, k.c.Logger)
 	})
@@ -329,12 +333,12 @@ func (k *Kappa) commitLoop(ctx context.Context) error {
 // failure it fails for ever: changes that were taken and not written must not be
 // followed by a later position.
 func (k *Kappa) commit() error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	k.writing.Lock()
+	defer k.writing.Unlock()
 	return k.commitLocked()
 }
 
-// commitLocked is commit for those who hold mu.
+// commitLocked is commit for those who hold writing.
 func (k *Kappa) commitLocked() (err error) {
 	if k.broken != nil {
 		return k.broken
@@ -376,7 +380,10 @@ func (k *Kappa) commitLocked() (err error) {
 	for _, in := range written {
 		in.forget()
 	}
-	k.committed, k.kept = served, kept
+	k.kept = kept
+	k.mu.Lock()
+	k.committed = served
+	k.mu.Unlock()
 	k.commits.Add(1)
 	k.durations.Since(architecture.Commit, began)
 	return k.c.Faults.Point(afterCommit)
@@ -393,37 +400,19 @@ func (k *Kappa) writeAlerts(c commit, more []alerts.Alert) (change uint64, err e
 	return change, c.state.SetAlerts(append(waiting, more...))
 }
 
-// watchEnd keeps the log's end for lag and readiness.
-func (k *Kappa) watchEnd(ctx context.Context) error {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		if b, err := eventlog.Inputs(ctx, k.c.Log, k.c.Topics); err == nil {
-			k.mu.Lock()
-			k.end = b.End
-			k.mu.Unlock()
-		}
-	}
-}
-
 // Answer implements architecture.Architecture.
 func (k *Kappa) Answer(_ context.Context, q view.Query) (architecture.Answer, error) {
 	for {
 		in := k.served.Load()
 		a := architecture.Answer{View: q.View, Rules: in.Rules}
 		var err error
-		a.Rows, err = stream.Latest(k.c.Params, q, func(q view.Query) ([]view.Row, int64, int64, error) {
+		a.Rows, err = stream.Latest(k.c.Params, q, func(q view.Query) ([]view.Row, stream.Times, error) {
 			c := in.cut(q)
 			a.Coverage = c.at
 			if err := k.addClosed(in, q, c); err != nil {
-				return nil, 0, 0, err
+				return nil, stream.Times{}, err
 			}
-			return stream.Finish(k.c.Params, q, c.of...), c.earliest, c.latest, nil
+			return stream.Finish(k.c.Params, q, c.of...), c.times, nil
 		})
 		if !errors.Is(err, errReplaced) {
 			return a, err
@@ -481,13 +470,9 @@ func (k *Kappa) Status() architecture.Status {
 		p.report(&s)
 	}
 	s.Committed, s.Reigns = k.committed.Clone(), k.roles.Reigns
-	if k.end.Orders != nil {
-		s.Lag = max(0, k.end.Sum()-s.Coverage.Sum())
-		k.ready = k.ready || s.Coverage.AtLeast(k.readyAt)
-	}
-	s.Ready = k.ready
+	k.end.Report(&s)
 	if k.replay != nil {
-		s.Reprocess = k.replay.progress(k.end)
+		s.Reprocess = k.replay.progress(k.end.Records())
 	} else if k.last != nil {
 		p := *k.last
 		s.Reprocess = &p

@@ -26,15 +26,15 @@ type replay struct {
 
 func newReplay(next *instance) *replay { return &replay{next: next, began: time.Now()} }
 
-func (r *replay) progress(end coverage.Coverage) *architecture.Progress {
-	return &architecture.Progress{Rules: r.next.Rules, Running: true, Done: r.next.position().Sum(), Total: end.Sum(), Seconds: time.Since(r.began).Seconds()}
+func (r *replay) progress(total int64) *architecture.Progress {
+	return &architecture.Progress{Rules: r.next.Rules, Running: true, Done: r.next.position().Sum(), Total: total, Seconds: time.Since(r.began).Seconds()}
 }
 
 // Reprocess implements architecture.Architecture.
 func (k *Kappa) Reprocess(ctx context.Context, rules view.Rules) (architecture.Outcome, error) {
 	bounds, err := eventlog.Inputs(ctx, k.c.Log, k.c.Topics)
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	k.writing.Lock()
+	defer k.writing.Unlock()
 	switch {
 	case k.ended:
 		return 0, architecture.ErrEnded
@@ -62,7 +62,9 @@ func (k *Kappa) Reprocess(ctx context.Context, rules view.Rules) (architecture.O
 	if err != nil {
 		return 0, err
 	}
+	k.mu.Lock()
 	k.replay = newReplay(next)
+	k.mu.Unlock()
 	k.requested <- struct{}{}
 	return architecture.Started, nil
 }
@@ -86,7 +88,9 @@ func (k *Kappa) setRoles(r store.Roles) error {
 	if err := b.Commit(); err != nil {
 		return err
 	}
+	k.mu.Lock()
 	k.roles = r
+	k.mu.Unlock()
 	return nil
 }
 
@@ -125,7 +129,10 @@ const near = 5000
 // it stood still for maxPause, and must not do so most of the time.
 const pauseAfter = 4 * maxPause
 
-// catchUp waits until the replay is near the served instance and switches.
+// catchUp waits until the replay is near the served instance and switches, but not
+// before all is read that may have been served before a crash: lines that were, under
+// the old rules, and raised alerts under them, are so never served under the new ones
+// first.
 func (k *Kappa) catchUp(ctx context.Context, r *replay) error {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
@@ -139,7 +146,7 @@ func (k *Kappa) catchUp(ctx context.Context, r *replay) error {
 			return ctx.Err()
 		}
 		at := k.served.Load().position()
-		if time.Now().Before(notBefore) || r.next.position().Missing(at) > near || !k.pastStart(at) {
+		if time.Now().Before(notBefore) || r.next.position().Missing(at) > near || !k.end.Passed(at) {
 			continue
 		}
 		if switched, err := k.trySwitch(ctx, r); switched || err != nil {
@@ -149,22 +156,14 @@ func (k *Kappa) catchUp(ctx context.Context, r *replay) error {
 	}
 }
 
-// pastStart reports whether a position lies beyond all that may have been served
-// before a crash. Lines that were, under the old rules, and raised alerts under them,
-// are so never served under the new ones first.
-func (k *Kappa) pastStart(at coverage.Coverage) bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return at.AtLeast(k.readyAt)
-}
-
 // trySwitch stops the served instance for up to maxPause. If the replay reaches
 // it in that time, one durable record makes the replay the served instance. All that
 // can be written before is, and no commit is under way by then, so that live traffic
 // stands still for some milliseconds and not for a commit of what a replay changes.
+// Answers and the status go on meanwhile.
 func (k *Kappa) trySwitch(ctx context.Context, r *replay) (switched bool, err error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	k.writing.Lock()
+	defer k.writing.Unlock()
 	if err := k.commitLocked(); err != nil {
 		return false, err
 	}
@@ -172,7 +171,7 @@ func (k *Kappa) trySwitch(ctx context.Context, r *replay) (switched bool, err er
 	old.gate.Lock()
 	defer old.gate.Unlock()
 	stopped := time.Now()
-	deadline := stopped.Add(maxPause)
+	deadline := stopped.Add(k.pause)
 	target := old.position()
 	for !r.next.position().AtLeast(target) {
 		select {
@@ -186,48 +185,58 @@ func (k *Kappa) trySwitch(ctx context.Context, r *replay) (switched bool, err er
 	}
 	r.next.gate.Lock() // so that it is clear which lines it adds as the served one
 	defer r.next.gate.Unlock()
-	if err := k.commitSwitch(r.next, target); err != nil {
+	roles, committed, err := k.commitSwitch(r.next, target)
+	if err != nil {
 		k.broken = err        // the changes were taken
 		old.live.Store(false) // the role may have been, so it must neither announce nor raise alerts any more
 		return false, err
 	}
-	k.announcing.Lock()
-	old.live.Store(false)
-	k.served.Store(r.next)
-	r.next.live.Store(true)
-	k.announcer.Announce(r.next.position(), int(r.next.Rules))
-	k.announcing.Unlock()
+	k.serve(r, roles, committed)
 	k.c.Logger.Info("switched", "rules", r.next.Rules, "stood_still", time.Since(stopped))
 	old.stop()
-	p := r.progress(k.end)
-	p.Running, p.Switched, p.Total = false, true, p.Done
-	k.replay, k.last = nil, p
 	return true, k.cleanUp(old.Number)
+}
+
+// serve puts a replay in the place of the served instance: for answers, for the
+// status, and then for those who wait for the announcement.
+func (k *Kappa) serve(r *replay, roles store.Roles, committed coverage.Coverage) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.announcing.Lock()
+	defer k.announcing.Unlock()
+	k.served.Load().live.Store(false)
+	k.served.Store(r.next)
+	r.next.live.Store(true)
+	p := r.progress(k.end.Records())
+	p.Running, p.Switched, p.Total = false, true, p.Done
+	k.roles, k.committed, k.replay, k.last = roles, committed, nil, p
+	k.announcer.Announce(r.next.position(), int(r.next.Rules))
 }
 
 // commitSwitch writes the new instance's changes and its role in one commit, the
 // role with the last of it. It is served from this vector on, which the old one
-// reached: alerts of later lines that it has read are raised now.
-func (k *Kappa) commitSwitch(next *instance, from coverage.Coverage) error {
+// reached: alerts of later lines that it has read are raised now. It returns the
+// roles, and the coverage, that are durable then.
+func (k *Kappa) commitSwitch(next *instance, from coverage.Coverage) (roles store.Roles, at coverage.Coverage, err error) {
 	c := k.newCommit()
-	at, err := next.write(c)
+	at, err = next.write(c)
 	early := next.earlySince(from)
 	kept, alertsErr := k.writeAlerts(c, early)
-	roles := store.Roles{Served: next.Generation, Reigns: append(slices.Clone(k.roles.Reigns), architecture.Reign{Rules: next.Rules, From: from})}
+	roles = store.Roles{Served: next.Generation, Reigns: append(slices.Clone(k.roles.Reigns), architecture.Reign{Rules: next.Rules, From: from})}
 	if err := errors.Join(err, alertsErr, c.last.SetRoles(roles)); err != nil {
-		return errors.Join(err, c.close())
+		return roles, at, errors.Join(err, c.close())
 	}
 	if err := k.c.Faults.Point(beforeSwitch); err != nil {
-		return errors.Join(err, c.close())
+		return roles, at, errors.Join(err, c.close())
 	}
 	if err := k.complete(c); err != nil {
-		return err
+		return roles, at, err
 	}
 	k.alerts.Add(early...)
 	next.forget()
-	k.roles, k.committed, k.kept = roles, at, kept
+	k.kept = kept
 	k.commits.Add(1)
-	return k.c.Faults.Point(afterSwitch)
+	return roles, at, k.c.Faults.Point(afterSwitch)
 }
 
 // cleanUp removes a generation that has no role any more.
@@ -245,11 +254,13 @@ func (k *Kappa) cleanUp(generation uint32) error {
 // giveUp drops a replay that cannot go on, and keeps why.
 func (k *Kappa) giveUp(r *replay, why error) error {
 	r.next.stop()
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	p := r.progress(k.end)
+	k.writing.Lock()
+	defer k.writing.Unlock()
+	p := r.progress(k.end.Records())
 	p.Running, p.Failed = false, why.Error()
+	k.mu.Lock()
 	k.replay, k.last = nil, p
+	k.mu.Unlock()
 	if err := k.setRoles(store.Roles{Served: k.roles.Served, Reigns: k.roles.Reigns}); err != nil {
 		return err
 	}

@@ -1,72 +1,51 @@
 package lambda_test
 
 import (
-	"context"
 	"testing"
 
 	"archbench/bench/conformance"
 	"archbench/common/architecture"
-	"archbench/common/eventlog"
-	"archbench/common/eventlog/memlog"
 	"archbench/lambda"
-	"archbench/testcontainers/brokertest"
 )
 
 func subject() conformance.Subject {
 	return conformance.Subject{
 		Name: "lambda", CrashPoints: lambda.CrashPoints, BetweenCommits: "lambda.between-commits", AroundSwitch: []string{"lambda.after-batch-files", "lambda.after-pointer"}, KeepsHistory: true, HasSeam: true,
-		Open: func(ctx context.Context, c architecture.Config) (architecture.Architecture, error) {
-			return lambda.Open(ctx, c)
-		},
+		Open: conformance.Opening(lambda.Open),
 	}
 }
 
-func memory() conformance.Backend {
-	return conformance.Backend{Name: "memory", New: func(t testing.TB) (eventlog.Log, eventlog.Admin) {
-		l := memlog.New()
-		t.Cleanup(func() { l.Close() })
-		return l, l
-	}}
-}
-
 func TestConformanceInMemory(t *testing.T) {
-	conformance.Run(t, subject(), memory())
+	conformance.Run(t, subject(), conformance.Memory())
 }
 
 func TestGuaranteesInMemory(t *testing.T) {
-	conformance.RunGuarantees(t, subject(), memory())
+	conformance.RunGuarantees(t, subject(), conformance.Memory())
 }
 
 // The suite finds each planted bug, so a pass means something.
 func TestConformanceFindsPlantedBugs(t *testing.T) {
-	conformance.RunBugs(t, subject(), memory(), lambda.Bugs())
+	conformance.RunBugs(t, subject(), conformance.Memory(), lambda.Bugs())
 }
 
 func TestConformanceBoundedInMemory(t *testing.T) {
-	conformance.Run(t, subject().Under(architecture.Bounded), memory())
+	conformance.Run(t, subject().Under(architecture.Bounded), conformance.Memory())
 }
 
 func TestConformanceFindsPlantedBugsBounded(t *testing.T) {
-	conformance.RunBugs(t, subject().Under(architecture.Bounded), memory(), lambda.BoundedBugs())
-}
-
-func kafka() conformance.Backend {
-	return conformance.Backend{Name: "kafka", Shared: true, New: func(t testing.TB) (eventlog.Log, eventlog.Admin) {
-		l := brokertest.Log(t)
-		return l, l
-	}}
+	conformance.RunBugs(t, subject().Under(architecture.Bounded), conformance.Memory(), lambda.BoundedBugs())
 }
 
 func TestConformanceOnKafka(t *testing.T) {
-	conformance.Run(t, subject(), kafka())
+	conformance.Run(t, subject(), conformance.Kafka())
 }
 
 func TestConformanceBoundedOnKafka(t *testing.T) {
-	conformance.Run(t, subject().Under(architecture.Bounded), kafka())
+	conformance.Run(t, subject().Under(architecture.Bounded), conformance.Kafka())
 }
 
 func TestGuaranteesOnKafka(t *testing.T) {
-	conformance.RunGuarantees(t, subject(), kafka())
+	conformance.RunGuarantees(t, subject(), conformance.Kafka())
 }
 
 func BenchmarkGuarantees(b *testing.B) { conformance.BenchmarkGuarantees(b, subject()) }

@@ -78,6 +78,7 @@ type Lambda struct {
 	durations  architecture.Durations
 	watermarks *intake.Watermarks
 	backlog    *backlog
+	end        architecture.LogEnd
 	segmentDue chan struct{} // enough waits for a segment
 
 	keeping sync.Mutex // held while the alerts that wait are kept
@@ -95,9 +96,6 @@ type Lambda struct {
 	mu        sync.Mutex // guards what follows
 	vector    coverage.Coverage
 	committed coverage.Coverage
-	end       coverage.Coverage
-	readyAt   coverage.Coverage
-	ready     bool
 	layer     architecture.BatchStatus
 	reprocess *architecture.Progress
 	requested time.Time
@@ -257,9 +255,7 @@ func (l *Lambda) Run(ctx context.Context) (err error) {
 	if err := found.Verify(l.c.Topics, l.vector); err != nil {
 		return err
 	}
-	l.mu.Lock()
-	l.end, l.readyAt = found.End, found.End
-	l.mu.Unlock()
+	l.end.Start(found.End)
 	g, gctx := architecture.NewGroup(ctx)
 	for n, p := range l.partitions {
 		source := intake.Source{Log: l.c.Log, Topics: l.c.Topics, Partition: n, Faults: l.c.Faults, Chunk: intakeChunk, Watermarks: l.watermarks}
@@ -285,7 +281,7 @@ func (l *Lambda) Run(ctx context.Context) (err error) {
 	g.Go(func() error { return l.alerts.Run(gctx) })
 	g.Go(func() error { return l.batchLoop(gctx) })
 	g.Go(func() error { return l.segmentLoop(gctx) })
-	g.Go(func() error { return l.watchEnd(gctx) })
+	g.Go(func() error { return l.end.Watch(gctx, l.c.Log, l.c.Topics) })
 	g.Go(func() error {
 		return eventlog.WatchPartitions(gctx, l.c.Log, l.c.Topics, l.dir.Partitions, l.c.PartitionCheck, l.c.Logger)
 	})
@@ -344,38 +340,21 @@ func (l *Lambda) announce(advance func(coverage.Coverage)) {
 // Only then does a reprocess begin: lines that were served under the old rules, and
 // raised alerts under them, are so never served under the new ones first. The caller
 // holds mu.
-func (l *Lambda) pastStart() bool { return l.readyAt.Orders != nil && l.vector.AtLeast(l.readyAt) }
+func (l *Lambda) pastStart() bool { return l.end.Passed(l.vector) }
 
 // servedRules are those of the last announcement or switch; they change under mu.
 func (l *Lambda) servedRules() view.Rules { return l.pointer.Rules }
-
-func (l *Lambda) watchEnd(ctx context.Context) error {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		if found, err := eventlog.Inputs(ctx, l.c.Log, l.c.Topics); err == nil {
-			l.mu.Lock()
-			l.end = found.End
-			l.mu.Unlock()
-		}
-	}
-}
 
 // Answer implements architecture.Architecture.
 func (l *Lambda) Answer(ctx context.Context, q view.Query) (architecture.Answer, error) {
 	a := architecture.Answer{View: q.View}
 	var err error
-	a.Rows, err = stream.Latest(l.c.Params, q, func(q view.Query) ([]view.Row, int64, int64, error) {
-		cuts, b, err := l.cut(ctx, q, &a)
+	a.Rows, err = stream.Latest(l.c.Params, q, func(q view.Query) ([]view.Row, stream.Times, error) {
+		cuts, times, err := l.cut(ctx, q, &a)
 		if err != nil {
-			return nil, 0, 0, err
+			return nil, times, err
 		}
-		return stream.Finish(l.c.Params, q, cuts...), b.earliest, b.latest, nil
+		return stream.Finish(l.c.Params, q, cuts...), times, nil
 	})
 	return a, err
 }
@@ -383,35 +362,35 @@ func (l *Lambda) Answer(ctx context.Context, q view.Query) (architecture.Answer,
 // cut takes what a query needs of every span behind the seam and of the batch view,
 // and names the coverage in the answer. The spans are copied; the view is held until
 // it was read, which may go on while another one takes its place.
-func (l *Lambda) cut(ctx context.Context, q view.Query, a *architecture.Answer) ([]*stream.Cut, bounds, error) {
-	v, spans, b, err := l.cutSpans(q, a)
+func (l *Lambda) cut(ctx context.Context, q view.Query, a *architecture.Answer) ([]*stream.Cut, stream.Times, error) {
+	v, spans, times, err := l.cutSpans(q, a)
 	if err != nil {
-		return nil, b, err
+		return nil, times, err
 	}
 	defer v.reading.RUnlock()
 	cuts, err := l.cutView(ctx, v, q, spans)
-	return append(cuts, spans...), b, err
+	return append(cuts, spans...), times, err
 }
 
 // cutSpans takes the spans behind the seam, and holds the batch view before it.
-func (l *Lambda) cutSpans(q view.Query, a *architecture.Answer) (v *batchView, cuts []*stream.Cut, b bounds, err error) {
+func (l *Lambda) cutSpans(q view.Query, a *architecture.Answer) (v *batchView, cuts []*stream.Cut, times stream.Times, err error) {
 	l.swap.RLock()
 	defer l.swap.RUnlock()
 	v = l.batch
 	seam := v.at.Clone()
 	a.Rules, a.Seam, a.Coverage = v.rules, &seam, coverage.Zero(len(l.partitions))
-	b = v.bounds
+	times = v.times
 	for n, p := range l.partitions {
 		some, at, known, err := p.cut(q, v.rules, position{v.at.Orders[n], v.at.Customers[n]})
 		if err != nil {
-			return nil, nil, b, err
+			return nil, nil, times, err
 		}
 		cuts = append(cuts, some...)
 		a.Coverage.Orders[n], a.Coverage.Customers[n] = at.orders, at.customers
-		b.merge(known)
+		times.Merge(known)
 	}
 	v.reading.RLock()
-	return v, cuts, b, nil
+	return v, cuts, times, nil
 }
 
 // Coverage implements architecture.Architecture.
@@ -466,11 +445,7 @@ func (l *Lambda) Status() architecture.Status {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s.Rules, s.Reigns, s.Coverage, s.Committed = l.servedRules(), l.pointer.Reigns, l.vector.Clone(), l.committed.Clone()
-	if l.end.Orders != nil {
-		s.Lag = max(0, l.end.Sum()-s.Coverage.Sum())
-		l.ready = l.ready || s.Coverage.AtLeast(l.readyAt)
-	}
-	s.Ready = l.ready
+	l.end.Report(&s)
 	layer := l.layer
 	s.Batch = &layer
 	if l.reprocess != nil {

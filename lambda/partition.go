@@ -241,7 +241,7 @@ func has(rules []view.Rules, r view.Rules) bool {
 
 // cut takes what a query needs of the spans from the seam on, and checks that they
 // meet the seam. Sessions and profiles it takes whole: a span is short.
-func (p *partition) cut(q view.Query, r view.Rules, seam position) (cuts []*stream.Cut, at position, b bounds, err error) {
+func (p *partition) cut(q view.Query, r view.Rules, seam position) (cuts []*stream.Cut, at position, times stream.Times, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	orders := []coverage.Span{}
@@ -253,42 +253,21 @@ func (p *partition) cut(q view.Query, r view.Rules, seam position) (cuts []*stre
 		}
 		state := s.states[r]
 		if state == nil {
-			return nil, at, b, fmt.Errorf("partition %d: no speed layer under rules %d from %v on", p.number, r, s.from)
+			return nil, at, times, fmt.Errorf("partition %d: no speed layer under rules %d from %v on", p.number, r, s.from)
 		}
 		states = append(states, state)
 		orders = append(orders, coverage.Span{From: s.from.orders, To: s.to.orders})
 		changes = append(changes, coverage.Span{From: s.from.customers, To: s.to.customers})
 	}
 	if err := coverage.Contiguous(seam.orders, orders); err != nil {
-		return nil, at, b, fmt.Errorf("the seam of orders partition %d is broken: %w", p.number, err)
+		return nil, at, times, fmt.Errorf("the seam of orders partition %d is broken: %w", p.number, err)
 	}
 	if err := coverage.Contiguous(seam.customers, changes); err != nil {
-		return nil, at, b, fmt.Errorf("the seam of customers partition %d is broken: %w", p.number, err)
+		return nil, at, times, fmt.Errorf("the seam of customers partition %d is broken: %w", p.number, err)
 	}
 	for _, s := range states {
-		b.add(s)
+		times.Merge(s.Times())
 		cuts = append(cuts, s.Cut(q, nil))
 	}
-	return cuts, p.at, b, nil
-}
-
-// bounds are the event times that some states know.
-type bounds struct {
-	earliest, latest int64
-	any              bool
-}
-
-func (b *bounds) add(s *stream.State) {
-	e, l, ok := s.Bounds()
-	b.merge(bounds{e, l, ok})
-}
-
-func (b *bounds) merge(o bounds) {
-	switch {
-	case !o.any:
-	case !b.any:
-		*b = o
-	default:
-		b.earliest, b.latest = min(b.earliest, o.earliest), max(b.latest, o.latest)
-	}
+	return cuts, p.at, times, nil
 }

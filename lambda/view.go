@@ -26,7 +26,7 @@ type batchView struct {
 	sums     []uint32 // of its files
 	rows     int64    // in all of them
 	repeated int      // the master dataset's repeated segments that it holds
-	bounds   bounds
+	times    stream.Times
 	profiles *stream.State
 
 	reading sync.RWMutex // held for reading while an answer needs the files
@@ -47,7 +47,7 @@ func (l *Lambda) openView(ctx context.Context, v *batchView) error {
 	return l.read(ctx, v, view.Profiles, batch.Whole(), func(r view.Row) { v.profiles.MergeRow(view.Profiles, r) })
 }
 
-// measure counts the rows of a partial and takes the bounds of its windows.
+// measure counts the rows of a partial and takes the times of its windows.
 func (l *Lambda) measure(ctx context.Context, v *batchView, kind view.Partial) error {
 	path := l.viewFile(v.number, kind)
 	schema := kind.Schema()
@@ -61,7 +61,7 @@ func (l *Lambda) measure(ctx context.Context, v *batchView, kind view.Partial) e
 	v.rows += count
 	switch kind {
 	case view.CountryWindows, view.CountryPanes, view.CustomerWindows, view.SessionFragments: // all lines are in the first of them
-		v.bounds.merge(bounds{least.Int64, greatest.Int64, least.Valid})
+		v.times.Merge(stream.Times{Earliest: least.Int64, Latest: greatest.Int64, Any: least.Valid})
 	}
 	return nil
 }

@@ -94,7 +94,7 @@ const (
 // stage puts the records into tables that SQL works on, and says in which event times
 // the lines lie. Go decodes and recognises ids, as it does for the other
 // architectures; the views are SQL's.
-func (u *Unified) stage(ctx context.Context, orders []order, customers []customer, next *published) (times bounds, err error) {
+func (u *Unified) stage(ctx context.Context, orders []order, customers []customer, next *published) (times stream.Times, err error) {
 	for _, t := range []string{"staged_orders (" + bronzeOrderColumns + ", is_first BOOLEAN)", "staged_customers (" + bronzeCustomerColumns + ")"} {
 		if err := u.db.Do(ctx, "make a staging table", "CREATE OR REPLACE TABLE "+t); err != nil {
 			return times, err
@@ -113,7 +113,7 @@ func (u *Unified) stage(ctx context.Context, orders []order, customers []custome
 			l := &r.Line
 			first := u.claim(r.partition, l, next)
 			if first {
-				times.widen(l.EventTimeMS)
+				times.Add(l.EventTimeMS)
 			}
 			if err := row(int32(r.partition), r.Offset, r.Value, nil, l.EventID, l.OrderID, l.Line, int32(l.Kind), l.CustomerID, l.Country,
 				l.StockCode, l.Quantity, l.UnitPriceMilli, l.EventTimeMS, l.EmittedUS, l.Channel, first); err != nil {
@@ -202,7 +202,7 @@ func delta(generation int, kind view.Partial) string {
 
 // publish makes a batch durable and visible: the record first, then the tables
 // that answers read.
-func (u *Unified) publish(ctx context.Context, next published, times bounds) error {
+func (u *Unified) publish(ctx context.Context, next published, times stream.Times) error {
 	marks, err := u.snapshots(next.Generation)
 	if err != nil {
 		return err
@@ -239,7 +239,7 @@ func addDeltas(ctx context.Context, tx *sql.Tx, generation int) error {
 }
 
 // makeVisible saves the record and then lets answers begin with the batch's rows.
-func (u *Unified) makeVisible(tx *sql.Tx, next published, times bounds) error {
+func (u *Unified) makeVisible(tx *sql.Tx, next published, times stream.Times) error {
 	u.serving.Lock()
 	defer u.serving.Unlock()
 	next.Want = u.state.Want // a request may have come meanwhile
@@ -252,7 +252,7 @@ func (u *Unified) makeVisible(tx *sql.Tx, next published, times bounds) error {
 	if err := tx.Commit(); err != nil {
 		return err
 	}
-	u.times.merge(times)
+	u.times.Merge(times)
 	u.state = next
 	u.commits.Add(1)
 	u.announcer.Announce(next.Coverage.Clone(), int(next.Rules))

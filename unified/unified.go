@@ -75,13 +75,14 @@ type Unified struct {
 	commits    atomic.Int64
 	durations  architecture.Durations
 	watermarks *intake.Watermarks
+	end        architecture.LogEnd
 
 	// serving is held for reading while an answer begins, and for writing while a
 	// published batch enters the tables that answers read.
 	serving sync.RWMutex
 	state   published
-	ended   bool   // Run is over
-	times   bounds // event times in silver
+	ended   bool         // Run is over
+	times   stream.Times // event times in silver; answers with last=N look through them
 
 	// Only the loop touches them.
 	rebuild    *rebuild // running; nil if none
@@ -90,9 +91,6 @@ type Unified struct {
 
 	mu        sync.Mutex // guards what follows, and state.Want
 	committed coverage.Coverage
-	end       coverage.Coverage
-	readyAt   coverage.Coverage
-	ready     bool
 	reprocess *architecture.Progress
 	requested time.Time
 	wake      chan struct{}
@@ -184,7 +182,7 @@ func (u *Unified) loadIDs(ctx context.Context) error {
 		return nil
 	}
 	if !u.c.Guarantee.RecognisesDuplicates() {
-		return u.loadBounds(ctx, files)
+		return u.loadTimes(ctx, files)
 	}
 	for _, path := range files {
 		if err := batch.ReadLines(ctx, path, u.claimAgain); err != nil {
@@ -197,38 +195,18 @@ func (u *Unified) loadIDs(ctx context.Context) error {
 // claimAgain claims the id of a line in silver.
 func (u *Unified) claimAgain(l *batch.PlacedLine) {
 	u.seen[l.Partition].Claim(&l.OrderLine)
-	u.times.widen(l.EventTimeMS)
+	u.times.Add(l.EventTimeMS)
 }
 
-// loadBounds finds the range of event times in silver.
-func (u *Unified) loadBounds(ctx context.Context, files []string) error {
+// loadTimes finds the range of event times in silver.
+func (u *Unified) loadTimes(ctx context.Context, files []string) error {
 	var earliest, latest int64
 	if err := u.db.QueryRowContext(ctx, "SELECT min(event_time_ms), max(event_time_ms) FROM "+readParquet(files)).Scan(&earliest, &latest); err != nil {
 		return fmt.Errorf("read silver: %w", err)
 	}
-	u.times.widen(earliest)
-	u.times.widen(latest)
+	u.times.Add(earliest)
+	u.times.Add(latest)
 	return nil
-}
-
-// bounds are those of event times in ms; answers with last=N look through them.
-type bounds struct {
-	earliest, latest int64
-	some             bool
-}
-
-func (b *bounds) widen(at int64) {
-	if !b.some {
-		*b = bounds{at, at, true}
-	}
-	b.earliest, b.latest = min(b.earliest, at), max(b.latest, at)
-}
-
-func (b *bounds) merge(o bounds) {
-	if o.some {
-		b.widen(o.earliest)
-		b.widen(o.latest)
-	}
 }
 
 // Run implements architecture.Architecture.
@@ -242,9 +220,7 @@ func (u *Unified) Run(ctx context.Context) (err error) {
 	if err := found.Verify(u.c.Topics, from); err != nil {
 		return err
 	}
-	u.mu.Lock()
-	u.end, u.readyAt = found.End, found.End
-	u.mu.Unlock()
+	u.end.Start(found.End)
 	g, gctx := architecture.NewGroup(ctx)
 	for n := range u.dir.Partitions {
 		source := intake.Source{Log: u.c.Log, Topics: u.c.Topics, Partition: n, Faults: u.c.Faults, Chunk: 4096, Watermarks: u.watermarks}
@@ -262,7 +238,7 @@ func (u *Unified) Run(ctx context.Context) (err error) {
 	}
 	g.Go(func() error { return u.alerts.Run(gctx) })
 	g.Go(func() error { return u.loop(gctx) })
-	g.Go(func() error { return u.watchEnd(gctx) })
+	g.Go(func() error { return u.end.Watch(gctx, u.c.Log, u.c.Topics) })
 	g.Go(func() error {
 		return eventlog.WatchPartitions(gctx, u.c.Log, u.c.Topics, u.dir.Partitions, u.c.PartitionCheck, u.c.Logger)
 	})
@@ -278,23 +254,6 @@ func (u *Unified) Run(ctx context.Context) (err error) {
 		return err
 	}
 	return u.keepAlerts()
-}
-
-func (u *Unified) watchEnd(ctx context.Context) error {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		if found, err := eventlog.Inputs(ctx, u.c.Log, u.c.Topics); err == nil {
-			u.mu.Lock()
-			u.end = found.End
-			u.mu.Unlock()
-		}
-	}
 }
 
 // loop makes a micro-batch at every trigger; one that outlasts it is followed at
@@ -347,9 +306,9 @@ func (u *Unified) Answer(ctx context.Context, q view.Query) (architecture.Answer
 	defer c.tx.Rollback() //nolint:errcheck // nothing was written
 	a := architecture.Answer{View: q.View, Rules: c.Rules, Coverage: c.Coverage.Clone()}
 	k := batch.Kernel{Params: u.c.Params, Rules: c.Rules}
-	a.Rows, err = stream.Latest(u.c.Params, q, func(q view.Query) ([]view.Row, int64, int64, error) {
+	a.Rows, err = stream.Latest(u.c.Params, q, func(q view.Query) ([]view.Row, stream.Times, error) {
 		rows, err := batch.Collect(ctx, c.tx, q.View.Schema(), k.Finish(q, served(c.Generation, q.View.Partial()), served(c.Generation, view.Profiles)))
-		return rows, c.times.earliest, c.times.latest, err
+		return rows, c.times, err
 	})
 	return a, err
 }
@@ -358,7 +317,7 @@ func (u *Unified) Answer(ctx context.Context, q view.Query) (architecture.Answer
 // long answer so holds up neither a batch nor another answer.
 type cut struct {
 	published
-	times bounds
+	times stream.Times
 	tx    *sql.Tx
 }
 
@@ -424,11 +383,7 @@ func (u *Unified) Status() architecture.Status {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	s.Committed = u.committed.Clone()
-	if u.end.Orders != nil {
-		s.Lag = max(0, u.end.Sum()-s.Coverage.Sum())
-		u.ready = u.ready || s.Coverage.AtLeast(u.readyAt)
-	}
-	s.Ready = u.ready
+	u.end.Report(&s)
 	if u.reprocess != nil {
 		p := *u.reprocess
 		if p.Running {

@@ -6,17 +6,7 @@ import (
 	"testing"
 
 	"archbench/common/architecture"
-	"archbench/common/eventlog"
-	"archbench/common/eventlog/memlog"
 )
-
-func memory() Backend {
-	return Backend{Name: "memory", New: func(t testing.TB) (eventlog.Log, eventlog.Admin) {
-		l := memlog.New()
-		t.Cleanup(func() { l.Close() })
-		return l, l
-	}}
-}
 
 func subject(bug string) Subject {
 	return Subject{Name: "reference", Open: openReference(bug), CrashPoints: func(architecture.Guarantee) []string { return referencePoints }, KeepsHistory: true}
@@ -24,12 +14,12 @@ func subject(bug string) Subject {
 
 // The oracle behind the interface passes every case.
 func TestReferencePasses(t *testing.T) {
-	Run(t, subject(""), memory())
+	Run(t, subject(""), Memory())
 }
 
 // The same under policy bounded.
 func TestReferencePassesBounded(t *testing.T) {
-	Run(t, subject("").Under(architecture.Bounded), memory())
+	Run(t, subject("").Under(architecture.Bounded), Memory())
 }
 
 // Each bug in keeping to policy bounded is found, N of N.
@@ -37,7 +27,7 @@ func TestSuiteFindsPlantedBugsBounded(t *testing.T) {
 	for _, bug := range boundedBugs {
 		t.Run(bug, func(t *testing.T) {
 			t.Parallel()
-			found := FoundBy(t, subject(bug).Under(architecture.Bounded), memory())
+			found := FoundBy(t, subject(bug).Under(architecture.Bounded), Memory())
 			if found == "" {
 				t.Error("no case found it")
 			}
@@ -49,7 +39,7 @@ func TestSuiteFindsPlantedBugsBounded(t *testing.T) {
 // Each bug in writing alerts is found, under policy bounded, by the cases that are
 // about alerts, N of N.
 func TestSuiteFindsPlantedBugsOfAlerts(t *testing.T) {
-	patient := memory()
+	patient := Memory()
 	patient.Patience = bugPatience
 	for _, bug := range alertBugs {
 		t.Run(bug, func(t *testing.T) {
@@ -72,7 +62,7 @@ func TestSuiteFindsPlantedBugs(t *testing.T) {
 	} {
 		t.Run(bug, func(t *testing.T) {
 			t.Parallel()
-			if FoundBy(t, subject(bug), memory()) == "" {
+			if FoundBy(t, subject(bug), Memory()) == "" {
 				t.Error("no case found it")
 			}
 		})

@@ -54,6 +54,9 @@ type world struct {
 
 	mu   sync.Mutex
 	sent []oracletest.Record
+	// told is the oracle's history of the first toldOf of them.
+	told   *oracle.History
+	toldOf int
 }
 
 // world makes an empty topic set and data directory.
@@ -102,8 +105,17 @@ func (w *world) append(records []oracletest.Record) {
 // grow appends n new records.
 func (w *world) grow(n int) { w.append(w.maker.Make(n)) }
 
-// history is the oracle's word on everything sent so far.
-func (w *world) history() *oracle.History { return w.historyOf(w.placed()) }
+// history is the oracle's word on everything sent so far. It is one that grows: what
+// it says of a prefix stays. Guarantee and lateness are settled before it is asked.
+func (w *world) history() *oracle.History {
+	placed := w.placed()
+	if w.told == nil {
+		w.told = w.historyOf(nil)
+	}
+	oracletest.Add(w.told, placed[w.toldOf:])
+	w.toldOf = len(placed)
+	return w.told
+}
 
 func (w *world) placed() []oracletest.Placed {
 	w.mu.Lock()

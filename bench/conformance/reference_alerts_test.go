@@ -101,8 +101,8 @@ func (r *reference) alertKey(a oracle.Alert) []byte {
 
 // crossings asks the oracle for the crossing lines, of the lines that count.
 func (r *reference) crossings(from, to coverage.Coverage, rules view.Rules) []oracle.Alert {
-	if !to.AtLeast(from) {
-		return nil
+	if !to.AtLeast(from) || from.AtLeast(to) {
+		return nil // no lines lie between
 	}
 	h, orders := oracle.NewHistory(len(r.state.Orders)), r.state.Orders
 	if r.c.Policy == architecture.Bounded && r.bug != "alerts of late lines" {

@@ -39,6 +39,16 @@ type reference struct {
 	progress *architecture.Progress
 	alerted  alerts.Counts
 	wake     chan struct{}
+	told     *told          // nil: not since more came
+	counts   *oracle.Counts // of all records, by the exact definitions; nil as well
+}
+
+// told is what the oracle makes of all records under some rules.
+type told struct {
+	rules   view.Rules
+	orders  [][][]byte // those that the policy keeps
+	counts  oracle.Counts
+	history *oracle.History
 }
 
 type persisted struct {
@@ -214,6 +224,7 @@ func (r *reference) take(topic string, p int, records []eventlog.Record) error {
 		}
 		at[p] = record.Offset + 1
 	}
+	r.told, r.counts = nil, nil
 	if err := r.save(); err != nil {
 		return err
 	}
@@ -250,32 +261,8 @@ func (r *reference) switchRules(ctx context.Context) error {
 func (r *reference) Answer(_ context.Context, q view.Query) (architecture.Answer, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	h := oracle.NewHistory(len(r.state.Orders))
 	p, rules, at := r.c.Params, r.state.Rules, r.state.At.Clone()
-	orders := r.state.Orders
-	if r.c.Policy == architecture.Bounded {
-		orders, _ = r.kept(rules)
-	}
-	for i, values := range orders {
-		seen := map[string]bool{}
-		for offset, v := range values {
-			h.AddOrder(i, int64(offset), r.distort(v, offset, seen))
-		}
-	}
-	for i, values := range r.state.Customers {
-		for offset, v := range values {
-			if r.bug == "ignore deletions" {
-				var c event.ProfileChange
-				if event.NewDecoder().Profile(v, &c) == nil && c.Deleted {
-					v = nil
-				}
-			}
-			if r.bug == "ignore later profile changes" && offset > 0 {
-				v = nil
-			}
-			h.AddCustomer(i, int64(offset), v)
-		}
-	}
+	orders, h := r.tell().orders, r.tell().history
 	if r.bug == "gap is inclusive" {
 		p.SessionGap--
 	}
@@ -311,6 +298,46 @@ func (r *reference) Answer(_ context.Context, q view.Query) (architecture.Answer
 		}
 	}
 	return architecture.Answer{View: q.View, Rules: rules, Coverage: at, Rows: rows}, nil
+}
+
+// tell asks the oracle anew if more records came, or the rules changed.
+func (r *reference) tell() *told {
+	if r.told != nil && r.told.rules == r.state.Rules {
+		return r.told
+	}
+	n := &told{rules: r.state.Rules, orders: r.state.Orders, history: oracle.NewHistory(len(r.state.Orders))}
+	if r.c.Policy == architecture.Bounded {
+		n.orders, n.counts = r.kept(n.rules)
+	}
+	for i, values := range n.orders {
+		seen := map[string]bool{}
+		for offset, v := range values {
+			n.history.AddOrder(i, int64(offset), r.distort(v, offset, seen))
+		}
+	}
+	for i, values := range r.state.Customers {
+		for offset, v := range values {
+			n.history.AddCustomer(i, int64(offset), r.distortProfile(v, offset))
+		}
+	}
+	r.told = n
+	return n
+}
+
+// distortProfile plants those that concern single profile changes.
+func (r *reference) distortProfile(v []byte, offset int) []byte {
+	switch r.bug {
+	case "ignore deletions":
+		var c event.ProfileChange
+		if event.NewDecoder().Profile(v, &c) == nil && c.Deleted {
+			return nil
+		}
+	case "ignore later profile changes":
+		if offset > 0 {
+			return nil
+		}
+	}
+	return v
 }
 
 // distort plants the bugs that concern single lines.
@@ -360,6 +387,24 @@ func (r *reference) Reprocess(_ context.Context, rules view.Rules) (architecture
 func (r *reference) Status() architecture.Status {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	counts := r.count()
+	if r.c.Policy == architecture.Bounded {
+		unusable := counts.Unusable
+		counts = r.tell().counts
+		counts.Unusable = unusable
+		if r.bug == "late lines are not reported" {
+			counts.Late = 0
+		}
+	}
+	return architecture.Status{Alerts: r.alerted, Reigns: r.state.Reigns, Rules: r.state.Rules, Coverage: r.state.At.Clone(), Committed: r.saved.Clone(), Unusable: counts.Unusable,
+		Duplicate: counts.Duplicate, Conflicting: counts.Conflict, Late: counts.Late, Reprocess: r.progress}
+}
+
+// count counts all records by the exact definitions, if more came.
+func (r *reference) count() oracle.Counts {
+	if r.counts != nil {
+		return *r.counts
+	}
 	h := oracle.NewHistory(len(r.state.Orders))
 	for i := range r.state.Orders {
 		for o, v := range r.state.Orders[i] {
@@ -373,16 +418,8 @@ func (r *reference) Status() architecture.Status {
 	if err != nil {
 		panic(fmt.Sprintf("the reference's own coverage: %v", err))
 	}
-	if r.c.Policy == architecture.Bounded {
-		unusable := counts.Unusable
-		_, counts = r.kept(r.state.Rules)
-		counts.Unusable = unusable
-		if r.bug == "late lines are not reported" {
-			counts.Late = 0
-		}
-	}
-	return architecture.Status{Alerts: r.alerted, Reigns: r.state.Reigns, Rules: r.state.Rules, Coverage: r.state.At.Clone(), Committed: r.saved.Clone(), Unusable: counts.Unusable,
-		Duplicate: counts.Duplicate, Conflicting: counts.Conflict, Late: counts.Late, Reprocess: r.progress}
+	r.counts = &counts
+	return counts
 }
 
 var referencePoints = []string{"reference.before-save", "reference.after-save"}

@@ -124,7 +124,8 @@ func ProcessorTime(b *testing.B) time.Duration {
 }
 
 // ResidentPeak is the most memory, in bytes, that this process has had resident since
-// it began: Go's heap, DuckDB's and mapped files together.
+// it began, or the kernel was made to forget it: Go's heap, DuckDB's and mapped files
+// together.
 func ResidentPeak(b *testing.B) int64 {
 	b.Helper()
 	status, err := os.ReadFile("/proc/self/status")

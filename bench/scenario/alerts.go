@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"iter"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -12,7 +13,6 @@ import (
 	"archbench/bench/judge"
 	"archbench/bench/ledger"
 	"archbench/common/alerts"
-	"archbench/common/eventlog"
 )
 
 const (
@@ -37,32 +37,23 @@ func (e *engine) followAlerts(ctx context.Context) {
 }
 
 func (e *engine) followAlertsOf(ctx context.Context, p int) error {
-	cursor, err := e.t.kafkalog.Open(ctx, e.t.topics.Alerts, p, 0)
-	if err != nil {
-		return err
-	}
-	defer cursor.Close()
-	for {
-		records, err := cursor.Next(ctx)
-		if err != nil {
-			return err
-		}
+	return alerts.Follow(ctx, e.t.kafkalog, e.t.topics.Alerts, p, 0, func(some iter.Seq[alerts.Written]) bool {
 		received := e.t.clock.NowUS()
 		e.mu.Lock()
-		for _, r := range records {
-			e.alerts = append(e.alerts, raised(r, received))
-			e.alertsRead[p] = r.Offset + 1
+		defer e.mu.Unlock()
+		for w := range some {
+			e.alerts = append(e.alerts, raised(w, received))
+			e.alertsRead[p] = w.Offset + 1
 		}
-		e.mu.Unlock()
-	}
+		return true
+	})
 }
 
-func raised(r eventlog.Record, receivedUS int64) judge.Raised {
-	a, err := alerts.Parse(r.Value)
-	if err != nil {
-		return judge.Raised{ReceivedUS: receivedUS, Unreadable: err.Error()}
+func raised(w alerts.Written, receivedUS int64) judge.Raised {
+	if w.Unreadable != nil {
+		return judge.Raised{ReceivedUS: receivedUS, Unreadable: w.Unreadable.Error()}
 	}
-	return judge.Raised{Alert: a, ReceivedUS: receivedUS}
+	return judge.Raised{Alert: w.Alert, ReceivedUS: receivedUS}
 }
 
 // alertsSettle waits, when all is covered, until the architecture has written what

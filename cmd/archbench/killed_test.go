@@ -200,30 +200,15 @@ func holdAlerts(t *testing.T, address string, log eventlog.Log, topic string, j 
 // alertsOf reads one partition of topic alerts.
 func alertsOf(t *testing.T, log eventlog.Log, topic string, p int) (all []judge.Raised) {
 	t.Helper()
-	_, end, err := log.Bounds(t.Context(), topic, p)
+	written, _, err := alerts.Read(t.Context(), log, topic, p, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if end == 0 {
-		return nil
-	}
-	cursor, err := log.Open(t.Context(), topic, p, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer cursor.Close()
-	for at := int64(0); at < end; {
-		records, err := cursor.Next(t.Context())
-		if err != nil {
-			t.Fatal(err)
+	for _, w := range written {
+		if w.Unreadable != nil {
+			t.Fatalf("record %d/%d of topic alerts: %v", p, w.Offset, w.Unreadable)
 		}
-		for _, r := range records {
-			a, err := alerts.Parse(r.Value)
-			if err != nil {
-				t.Fatalf("%s: %v", r.Value, err)
-			}
-			all, at = append(all, judge.Raised{Alert: a}), r.Offset+1
-		}
+		all = append(all, judge.Raised{Alert: w.Alert})
 	}
 	return all
 }

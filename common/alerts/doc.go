@@ -1,5 +1,5 @@
-// Package alerts is alerts as events: what a record of topic alerts holds, and the
-// outbox through which every architecture writes them.
+// Package alerts is alerts as events: what a record of topic alerts holds, how the
+// topic is read, and the outbox through which every architecture writes them.
 //
 // It may import eventlog, fault and view. Its invariant: an alert that was added to
 // an outbox is among those waiting until its record was acknowledged. Who keeps the

@@ -92,7 +92,7 @@ func textKeys(kind view.Partial) (n int) {
 // restart loses what is in memory and loads the rest, rows that are closed excepted.
 func (k *kept) restart() {
 	watermark := k.seen.Watermark()
-	earliest, _, any := k.state.Bounds()
+	known := k.state.Times()
 	k.begin()
 	k.seen.RestoreWatermark(watermark)
 	closed := stream.ClosedAt(k.params, k.seen.Horizon())
@@ -103,8 +103,8 @@ func (k *kept) restart() {
 			}
 		}
 	}
-	if any {
-		k.state.RestoreBounds(earliest, watermark)
+	if known.Any {
+		k.state.RestoreTimes(known.Earliest, watermark)
 	}
 	k.state.Track()
 	k.state.Forget(k.seen.Horizon())
@@ -140,19 +140,14 @@ func (k *kept) cut(q view.Query) *stream.Cut {
 
 func askKept(t *testing.T, p view.Params, q view.Query, partitions []*kept) []view.Row {
 	t.Helper()
-	rows, err := stream.Latest(p, q, func(q view.Query) ([]view.Row, int64, int64, error) {
+	rows, err := stream.Latest(p, q, func(q view.Query) ([]view.Row, stream.Times, error) {
 		var cuts []*stream.Cut
-		earliest, latest := int64(math.MaxInt64), int64(math.MinInt64)
+		var known stream.Times
 		for _, k := range partitions {
 			cuts = append(cuts, k.cut(q))
-			if e, l, ok := k.state.Bounds(); ok {
-				earliest, latest = min(earliest, e), max(latest, l)
-			}
+			known.Merge(k.state.Times())
 		}
-		if earliest > latest {
-			earliest, latest = 0, 0
-		}
-		return stream.Finish(p, q, cuts...), earliest, latest, nil
+		return stream.Finish(p, q, cuts...), known, nil
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -196,13 +196,13 @@ func (s *State) spendAlerts(threshold int64) []view.Row {
 
 // Latest answers a query with last=N by looking at ever longer stretches at the
 // end of event time, until N starts have rows there; then nothing before can
-// show. ask answers the query without last and limit, and tells the least and
-// greatest event times that it knew of.
-func Latest(p view.Params, q view.Query, ask func(view.Query) (rows []view.Row, earliest, latest int64, err error)) ([]view.Row, error) {
+// show. ask answers the query without last and limit, and tells the event times that
+// it knew of.
+func Latest(p view.Params, q view.Query, ask func(view.Query) (rows []view.Row, known Times, err error)) ([]view.Row, error) {
 	bounded := q
 	bounded.Last, bounded.Limit = 0, 0
 	if q.Last <= 0 {
-		rows, _, _, err := ask(bounded)
+		rows, _, err := ask(bounded)
 		return q.Apply(rows), err
 	}
 	schema := q.View.Schema()
@@ -211,10 +211,11 @@ func Latest(p view.Params, q view.Query, ask func(view.Query) (rows []view.Row, 
 	for reach := int64(q.Last+1) * window; ; reach *= 8 {
 		low := max(from, lowest(q))
 		bounded.From = &low
-		rows, earliest, latest, err := ask(bounded)
+		rows, known, err := ask(bounded)
 		if err != nil {
 			return nil, err
 		}
+		latest := known.Latest
 		if q.To != nil {
 			latest = min(latest, *q.To)
 		}
@@ -222,7 +223,7 @@ func Latest(p view.Params, q view.Query, ask func(view.Query) (rows []view.Row, 
 		for i := range rows {
 			starts[schema.WindowOf(&rows[i])] = struct{}{}
 		}
-		if len(starts) >= q.Last || low == lowest(q) || low < earliest-window {
+		if len(starts) >= q.Last || low == lowest(q) || low < known.Earliest-window {
 			return q.Apply(rows), nil
 		}
 		from = latest - reach

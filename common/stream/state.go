@@ -32,8 +32,7 @@ type State struct {
 	sketches *table[block]  // registers
 	horizon  int64          // what closed below it has been let go of
 
-	latest, earliest int64 // event times seen, of lines that count
-	any              bool
+	times Times // event times seen, of lines that count
 }
 
 // sizes are the window sizes in ms.
@@ -109,7 +108,7 @@ func (s *State) AddLine(l *event.OrderLine) (c Crossing, crossed bool) {
 	if !counts {
 		return c, false
 	}
-	s.saw(l.EventTimeMS)
+	s.times.Add(l.EventTimeMS)
 	at, amount := l.EventTimeMS, l.AmountMilli()
 	var gross, cancelled int64
 	switch l.Kind {
@@ -164,27 +163,27 @@ func (s *State) MergeRow(kind view.Partial, r view.Row) {
 	n := r.Num
 	switch kind {
 	case view.CountryWindows:
-		s.saw(n[0])
+		s.times.Add(n[0])
 		s.countries.add(n[0], r.Text, values{n[1], n[2], n[3], n[4]})
 	case view.CountryPanes:
-		s.saw(n[0])
+		s.times.Add(n[0])
 		s.panes.add(n[0], r.Text, values{n[1], n[2], n[3]})
 	case view.ProductWindows:
 		s.products.add(n[0], r.Text, values{n[1], n[2]})
 	case view.CustomerWindows:
-		s.saw(n[0])
+		s.times.Add(n[0])
 		s.customers.add(n[0], n[1], values{n[2], n[3]})
 	case view.SpendWindows:
 		s.spend.add(n[0], n[1], values{n[2]})
 	case view.CustomerSets:
 		s.sets.add(n[0], resident{r.Text, n[1]}, values{})
 	case view.SessionFragments:
-		s.saw(n[1])
+		s.times.Add(n[1])
 		s.sessions.add(n[0], fragment{start: n[1], end: n[2], lines: n[3], net: n[4]})
 	case view.Profiles:
 		s.profiles.add(n[0], change{validFrom: n[1], offset: n[2], segment: r.Text})
 	case view.SegmentWindows:
-		s.saw(n[0])
+		s.times.Add(n[0])
 		s.segments.add(n[0], r.Text, values{n[1], n[2]})
 	case view.CustomerSketches:
 		mergeBlock(s.sketches, n[0], block{r.Text, n[1]}, values{n[2], n[3], n[4], n[5]})
@@ -222,23 +221,14 @@ func (s *State) TakeChanges(put, del func(view.Partial, view.Row)) {
 	s.profiles.takeChanges(put, del)
 }
 
-// Bounds are the least and greatest event or window times among the lines, ms;
-// ok is false for a state without lines.
-func (s *State) Bounds() (earliest, latest int64, ok bool) { return s.earliest, s.latest, s.any }
+// Times are the least and greatest event or window times among the lines.
+func (s *State) Times() Times { return s.times }
 
-// RestoreBounds widens the bounds to what a store knows of rows that are not put
+// RestoreTimes widens the times to what a store knows of rows that are not put
 // back into memory.
-func (s *State) RestoreBounds(earliest, latest int64) {
-	s.saw(earliest)
-	s.saw(latest)
-}
-
-func (s *State) saw(at int64) {
-	if !s.any {
-		s.earliest, s.latest, s.any = at, at, true
-		return
-	}
-	s.earliest, s.latest = min(s.earliest, at), max(s.latest, at)
+func (s *State) RestoreTimes(earliest, latest int64) {
+	s.times.Add(earliest)
+	s.times.Add(latest)
 }
 
 // sortedWindows is for those who want windows in order.

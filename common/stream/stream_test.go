@@ -36,7 +36,7 @@ func feed(placed []oracletest.Placed, partitions int, split func(partition int) 
 
 // answer asks all states together.
 func answer(t testing.TB, p view.Params, q view.Query, states []*stream.State) []view.Row {
-	rows, err := stream.Latest(p, q, func(q view.Query) ([]view.Row, int64, int64, error) {
+	rows, err := stream.Latest(p, q, func(q view.Query) ([]view.Row, stream.Times, error) {
 		var customers stream.Customers
 		if stream.NeedsCustomers(q) {
 			customers = stream.Customers{}
@@ -44,18 +44,13 @@ func answer(t testing.TB, p view.Params, q view.Query, states []*stream.State) [
 				s.AddCustomers(q, customers)
 			}
 		}
-		var earliest, latest int64
-		known := false
+		var known stream.Times
 		var cuts []*stream.Cut
 		for _, s := range states {
 			cuts = append(cuts, s.Cut(q, customers))
-			if e, l, ok := s.Bounds(); ok && !known {
-				earliest, latest, known = e, l, true
-			} else if ok {
-				earliest, latest = min(earliest, e), max(latest, l)
-			}
+			known.Merge(s.Times())
 		}
-		return stream.Finish(p, q, cuts...), earliest, latest, nil
+		return stream.Finish(p, q, cuts...), known, nil
 	})
 	if err != nil {
 		t.Fatal(err)

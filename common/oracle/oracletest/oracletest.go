@@ -200,20 +200,21 @@ func Place(records []Record, partitions int) []Placed {
 
 // History is the oracle's view of placed records.
 func History(placed []Placed, partitions int) *oracle.History {
-	return fill(oracle.NewHistory(partitions), placed)
+	return Add(oracle.NewHistory(partitions), placed)
 }
 
 // BoundedHistory is the same with what policy bounded keeps.
 func BoundedHistory(placed []Placed, partitions int, lateness time.Duration) *oracle.History {
-	return fill(oracle.NewBoundedHistory(partitions, lateness), placed)
+	return Add(oracle.NewBoundedHistory(partitions, lateness), placed)
 }
 
 // HistoryWithoutIDs is the same where the policy recognises no duplicates.
 func HistoryWithoutIDs(placed []Placed, partitions int, lateness time.Duration) *oracle.History {
-	return fill(oracle.NewBoundedHistory(partitions, lateness).WithoutIDs(), placed)
+	return Add(oracle.NewBoundedHistory(partitions, lateness).WithoutIDs(), placed)
 }
 
-func fill(h *oracle.History, placed []Placed) *oracle.History {
+// Add adds records to a history that holds all before them, and returns it.
+func Add(h *oracle.History, placed []Placed) *oracle.History {
 	for _, r := range placed {
 		if r.Customers {
 			h.AddCustomer(r.Partition, r.Offset, r.Value)
