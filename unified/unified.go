@@ -369,7 +369,12 @@ func (u *Unified) Answer(ctx context.Context, q view.Query) (architecture.Answer
 	defer c.tx.Rollback() //nolint:errcheck // nothing was written
 	a := architecture.Answer{View: q.View, Rules: c.Rules, Coverage: c.Coverage.Clone()}
 	k := batch.Kernel{Params: u.c.Params, Rules: c.Rules}
+	last := q.Last // of a stretch too no more starts than these can show
 	a.Rows, err = stream.Latest(u.c.Params, q, func(q view.Query) ([]view.Row, int64, int64, error) {
+		if q.From != nil && *q.From > c.times.latest { // no window and no session begins after the last line
+			return nil, c.times.earliest, c.times.latest, nil
+		}
+		q.Last = last
 		rows, err := batch.Collect(ctx, c.tx, q.View.Schema(), k.Finish(q, served(c.Generation, q.View.Partial()), served(c.Generation, view.Profiles)))
 		return rows, c.times.earliest, c.times.latest, err
 	})
