@@ -190,8 +190,8 @@ func (u *Unified) loadIDs(ctx context.Context) error {
 	if !u.c.Guarantee.RecognisesDuplicates() {
 		return u.loadBounds(ctx, files)
 	}
-	for _, path := range files {
-		if err := lake.Scan(ctx, path, claimedColumns, u.claimAgain); err != nil {
+	for _, f := range files {
+		if err := lake.Scan(ctx, f.Path, claimedColumns, u.claimAgain); err != nil {
 			return fmt.Errorf("read silver: %w", err)
 		}
 	}
@@ -223,7 +223,7 @@ func (u *Unified) claimAgain(rows arrow.RecordBatch) error {
 }
 
 // loadBounds finds the range of event times in silver.
-func (u *Unified) loadBounds(ctx context.Context, files []string) error {
+func (u *Unified) loadBounds(ctx context.Context, files []lake.File) error {
 	var earliest, latest int64
 	if err := u.db.QueryRowContext(ctx, "SELECT min(event_time_ms), max(event_time_ms) FROM "+readParquet(files)).Scan(&earliest, &latest); err != nil {
 		return fmt.Errorf("read silver: %w", err)

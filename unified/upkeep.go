@@ -6,13 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
-	"os"
 	"slices"
 	"time"
 
 	"archbench/common/architecture"
 	"archbench/common/batch"
 	"archbench/common/view"
+	"archbench/unified/lake"
 )
 
 const (
@@ -47,10 +47,10 @@ type upkeep struct {
 // merge is the work on one table, computed beside the micro-batches that go on.
 type merge struct {
 	table      tableOf
-	generation int      // of gold, as it was at the start
-	small      []string // files whose rows path will hold; none: nothing to merge
-	path       string   // set once it is written
-	served     int64    // leading rows of the served table that mergedTable will hold; 0: leave it
+	generation int         // of gold, as it was at the start
+	small      []lake.File // files whose rows large will hold; none: nothing to merge
+	large      lake.File   // set once it is written
+	served     int64       // leading rows of the served table that mergedTable will hold; 0: leave it
 	began      time.Time
 	cancel     context.CancelFunc
 	done       chan error
@@ -135,19 +135,14 @@ func (u *Unified) startMerge(ctx context.Context) error {
 }
 
 // mergeable lists the files of the fullest tier that is worth a merge.
-func mergeable(files []string) []string {
-	if len(files) < mergeAt {
-		return nil
-	}
-	var byTier [tiers][]string
+func mergeable(files []lake.File) []lake.File {
+	var byTier [tiers][]lake.File
 	for _, f := range files {
-		if info, err := os.Stat(f); err == nil {
-			if tier := tierOf(info.Size()); tier < tiers {
-				byTier[tier] = append(byTier[tier], f)
-			}
+		if tier := tierOf(f.Bytes); tier < tiers {
+			byTier[tier] = append(byTier[tier], f)
 		}
 	}
-	fullest := slices.MaxFunc(byTier[:], func(a, b []string) int { return len(a) - len(b) })
+	fullest := slices.MaxFunc(byTier[:], func(a, b []lake.File) int { return len(a) - len(b) })
 	if len(fullest) < mergeAt {
 		return nil
 	}
@@ -180,7 +175,7 @@ func (u *Unified) computeMerge(ctx context.Context, m *merge, k batch.Kernel) er
 			query = k.Merge(kind, readParquet(m.small))
 		}
 		var err error
-		if m.path, err = u.copyTo(ctx, m.table.namespace, m.table.name, query); err != nil {
+		if m.large, err = u.copyTo(ctx, m.table.namespace, m.table.name, query); err != nil {
 			return err
 		}
 	}
@@ -203,7 +198,7 @@ func (u *Unified) finishMerge(ctx context.Context, err error) error {
 		return fmt.Errorf("merge small files of %s.%s: %w", m.table.namespace, m.table.name, err)
 	}
 	if len(m.small) > 0 {
-		if err := u.lake.Replace(ctx, m.table.namespace, m.table.name, m.small, m.path, u.current().Coverage); err != nil {
+		if err := u.lake.Replace(ctx, m.table.namespace, m.table.name, m.small, m.large, u.current().Coverage); err != nil {
 			return err
 		}
 	}
