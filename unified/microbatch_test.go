@@ -145,6 +145,29 @@ func TestFilesHaveTheColumnsOfTheirTables(t *testing.T) {
 	}
 }
 
+// A merge that gets no time is waited for.
+func TestStarvedMergeIsWaitedFor(t *testing.T) {
+	f := newFeed(t, architecture.Config{Threads: 1})
+	f.put(60)
+	f.batch()
+	f.u.abandonMerge()
+	starved := &merge{table: tables(1)[0], cancel: func() {}, done: make(chan error, 1)}
+	starved.done <- nil
+	f.u.upkeep.merge = starved
+	for n := range patience {
+		if f.u.upkeep.merge != starved {
+			t.Fatalf("given up or waited for after %d micro-batches, want %d", n, patience)
+		}
+		f.put(60)
+		if err := f.u.microBatch(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if f.u.upkeep.merge == starved {
+		t.Errorf("not waited for after %d micro-batches", patience)
+	}
+}
+
 // batch makes a micro-batch of what was put, and the upkeep that is due.
 func (f *feed) batch() time.Duration {
 	f.t.Helper()

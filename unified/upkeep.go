@@ -30,12 +30,15 @@ const (
 	// So a row is merged a bounded number of times however long the history is.
 	growth      = 4
 	leastGrowth = 10_000
+	// patience is how many micro-batches a merge may outlast. One that is starved longer is
+	// waited for, so that files do not grow without end where processors are overloaded.
+	patience = 24
 )
 
 // upkeep keeps reading and committing cheap: it merges small files and rows of
 // equal keys, and forgets old snapshots. After each micro-batch one table in turn has
 // its snapshots forgotten, and the table that needs it most is merged; what takes long
-// runs beside the loop. Only the loop touches it.
+// runs in the background. Only the loop touches it.
 type upkeep struct {
 	turn    int
 	counted int                    // gold tables whose rows were counted, for the turn of the next
@@ -44,7 +47,8 @@ type upkeep struct {
 	merged  map[view.Partial]int64 // rows of served tables when they were last merged
 }
 
-// merge is the work on one table, computed beside the micro-batches that go on.
+// merge is the work on one table, computed beside the micro-batches that go on, with the
+// time that they and answers leave.
 type merge struct {
 	table      tableOf
 	generation int         // of gold, as it was at the start
@@ -52,6 +56,7 @@ type merge struct {
 	large      lake.File   // set once it is written
 	served     int64       // leading rows of the served table that mergedTable will hold; 0: leave it
 	began      time.Time
+	outlasted  int // micro-batches
 	cancel     context.CancelFunc
 	done       chan error
 }
@@ -91,10 +96,13 @@ func (u *Unified) tidy(ctx context.Context) error {
 			return err
 		}
 	}
-	if m != nil {
+	if m == nil {
+		return u.startMerge(ctx)
+	}
+	if m.outlasted++; m.outlasted < patience {
 		return nil
 	}
-	return u.startMerge(ctx)
+	return u.finishMerge(ctx, <-m.done)
 }
 
 // inUse reports whether a rebuild reads a table's files, which then have to stay.
@@ -130,7 +138,7 @@ func (u *Unified) startMerge(ctx context.Context) error {
 	k := batch.Kernel{Params: u.c.Params, Rules: now.Rules}
 	ctx, m.cancel = context.WithCancel(ctx)
 	u.upkeep.merge = m
-	go func() { m.done <- u.computeMerge(ctx, m, k) }()
+	inBackground(m.done, func() error { return u.computeMerge(ctx, m, k) })
 	return nil
 }
 
