@@ -160,25 +160,25 @@ func (u *Unified) claim(partition int, l *lineOf, next *published) bool {
 
 // write commits the rows of a query to a table as one file; no rows, no commit.
 func (u *Unified) write(ctx context.Context, namespace, name, query string, at coverage.Coverage) error {
-	path, err := u.copyTo(ctx, namespace, name, query)
-	if err != nil || path == "" {
+	file, err := u.copyTo(ctx, namespace, name, query)
+	if err != nil || file.Rows == 0 {
 		return err
 	}
-	return u.lake.Add(ctx, namespace, name, path, at)
+	return u.lake.Add(ctx, namespace, name, file, at)
 }
 
 // copyTo writes a query's rows as a sealed Parquet file of a table, which is not
-// committed yet. Without rows there is no file and the path is empty.
-func (u *Unified) copyTo(ctx context.Context, namespace, name, query string) (string, error) {
+// committed yet. Without rows there is no file.
+func (u *Unified) copyTo(ctx context.Context, namespace, name, query string) (lake.File, error) {
 	path := u.lake.NewFile(namespace, name)
-	var n int64
-	if err := u.db.QueryRowContext(ctx, fmt.Sprintf("COPY (%s) TO %s (FORMAT parquet, COMPRESSION snappy)", query, duck.Quote(path))).Scan(&n); err != nil {
-		return "", fmt.Errorf("write %s: %w", path, err)
+	var rows int64
+	if err := u.db.QueryRowContext(ctx, fmt.Sprintf("COPY (%s) TO %s (FORMAT parquet, COMPRESSION snappy)", query, duck.Quote(path))).Scan(&rows); err != nil {
+		return lake.File{}, fmt.Errorf("write %s: %w", path, err)
 	}
-	if n == 0 {
-		return "", os.Remove(path)
+	if rows == 0 {
+		return lake.File{}, os.Remove(path)
 	}
-	return lake.Seal(path)
+	return lake.Seal(path, rows)
 }
 
 // toGold makes a partial of some lines and changes, commits it to its table and

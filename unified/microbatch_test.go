@@ -2,6 +2,9 @@ package unified
 
 import (
 	"errors"
+	"fmt"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,6 +13,7 @@ import (
 	"archbench/common/eventlog"
 	"archbench/common/eventlog/memlog"
 	"archbench/common/intake"
+	"archbench/unified/lake"
 	"archbench/workloads"
 	"archbench/workloads/synthetic"
 )
@@ -101,6 +105,66 @@ func (f *feed) put(n int) {
 		if err != nil {
 			f.t.Fatal(err)
 		}
+	}
+}
+
+// The lake is told of a file without looking into it, so what is written must have the
+// columns of its table, also when it was merged.
+func TestFilesHaveTheColumnsOfTheirTables(t *testing.T) {
+	f := newFeed(t, architecture.Config{Threads: 1})
+	for range 3 * mergeAt {
+		f.put(60)
+		f.batch()
+		if m := f.u.upkeep.merge; m != nil {
+			if err := f.u.finishMerge(t.Context(), <-m.done); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, table := range tables(1) {
+		files := f.u.lake.Files(table.namespace, table.name)
+		for _, file := range files {
+			info, err := os.Stat(file.Path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var columns string
+			var rows int64
+			source := readParquet([]lake.File{file})
+			err = f.u.db.QueryRowContext(t.Context(), fmt.Sprintf(`SELECT (SELECT string_agg(column_name || ' ' || column_type, ', ') FROM (DESCRIBE SELECT * FROM %[1]s)), count(*) FROM %[1]s`, source)).Scan(&columns, &rows)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := strings.ReplaceAll(table.columns, `"`, ""); columns != want || rows != file.Rows || info.Size() != file.Bytes {
+				t.Errorf("%s.%s: a file with the columns\n%s, %d rows and %d bytes, want\n%s, %d and %d", table.namespace, table.name, columns, rows, info.Size(), want, file.Rows, file.Bytes)
+			}
+		}
+		if len(files) == 0 || len(files) == 3*mergeAt {
+			t.Errorf("%s.%s has %d files: nothing was written, or nothing merged", table.namespace, table.name, len(files))
+		}
+	}
+}
+
+// A merge that gets no time is waited for.
+func TestStarvedMergeIsWaitedFor(t *testing.T) {
+	f := newFeed(t, architecture.Config{Threads: 1})
+	f.put(60)
+	f.batch()
+	f.u.abandonMerge()
+	starved := &merge{table: tables(1)[0], cancel: func() {}, done: make(chan error, 1)}
+	starved.done <- nil
+	f.u.upkeep.merge = starved
+	for n := range patience {
+		if f.u.upkeep.merge != starved {
+			t.Fatalf("given up or waited for after %d micro-batches, want %d", n, patience)
+		}
+		f.put(60)
+		if err := f.u.microBatch(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if f.u.upkeep.merge == starved {
+		t.Errorf("not waited for after %d micro-batches", patience)
 	}
 }
 

@@ -208,10 +208,10 @@ func (u *Unified) loadGold(ctx context.Context, generation int) error {
 	return nil
 }
 
-func readParquet(paths []string) string {
-	quoted := make([]string, len(paths))
-	for i, p := range paths {
-		quoted[i] = duck.Quote(p)
+func readParquet(files []lake.File) string {
+	quoted := make([]string, len(files))
+	for i, f := range files {
+		quoted[i] = duck.Quote(f.Path)
 	}
 	return "read_parquet([" + strings.Join(quoted, ", ") + "])"
 }

@@ -76,7 +76,7 @@ func TestFailedReprocessLeavesTheOldRulesServed(t *testing.T) {
 		t.Fatal("silver has no files")
 	}
 	hidden := filepath.Join(t.TempDir(), "hidden")
-	if err := os.Rename(files[0], hidden); err != nil {
+	if err := os.Rename(files[0].Path, hidden); err != nil {
 		t.Fatal(err)
 	}
 	f.ask(view.MerchandiseOnly)
@@ -94,7 +94,7 @@ func TestFailedReprocessLeavesTheOldRulesServed(t *testing.T) {
 	if after := f.rows(view.RevenueByCountry); len(after) != len(before) {
 		t.Errorf("%d rows, %d before the failure", len(after), len(before))
 	}
-	if err := os.Rename(hidden, files[0]); err != nil {
+	if err := os.Rename(hidden, files[0].Path); err != nil {
 		t.Fatal(err)
 	}
 	f.put(500)

@@ -184,8 +184,8 @@ func (u *Unified) loadIDs(ctx context.Context) error {
 	if !u.c.Guarantee.RecognisesDuplicates() {
 		return u.loadTimes(ctx, files)
 	}
-	for _, path := range files {
-		if err := batch.ReadLines(ctx, path, u.claimAgain); err != nil {
+	for _, f := range files {
+		if err := batch.ReadLines(ctx, f.Path, u.claimAgain); err != nil {
 			return fmt.Errorf("silver: %w", err)
 		}
 	}
@@ -199,7 +199,7 @@ func (u *Unified) claimAgain(l *batch.PlacedLine) {
 }
 
 // loadTimes finds the range of event times in silver.
-func (u *Unified) loadTimes(ctx context.Context, files []string) error {
+func (u *Unified) loadTimes(ctx context.Context, files []lake.File) error {
 	var earliest, latest int64
 	if err := u.db.QueryRowContext(ctx, "SELECT min(event_time_ms), max(event_time_ms) FROM "+readParquet(files)).Scan(&earliest, &latest); err != nil {
 		return fmt.Errorf("read silver: %w", err)
@@ -306,7 +306,12 @@ func (u *Unified) Answer(ctx context.Context, q view.Query) (architecture.Answer
 	defer c.tx.Rollback() //nolint:errcheck // nothing was written
 	a := architecture.Answer{View: q.View, Rules: c.Rules, Coverage: c.Coverage.Clone()}
 	k := batch.Kernel{Params: u.c.Params, Rules: c.Rules}
+	last := q.Last // of a stretch too no more starts than these can show
 	a.Rows, err = stream.Latest(u.c.Params, q, func(q view.Query) ([]view.Row, stream.Times, error) {
+		if q.From != nil && *q.From > c.times.Latest { // no window and no session begins after the last line
+			return nil, c.times, nil
+		}
+		q.Last = last
 		rows, err := batch.Collect(ctx, c.tx, q.View.Schema(), k.Finish(q, served(c.Generation, q.View.Partial()), served(c.Generation, view.Profiles)))
 		return rows, c.times, err
 	})

@@ -6,13 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
-	"os"
 	"slices"
 	"time"
 
 	"archbench/common/architecture"
 	"archbench/common/batch"
 	"archbench/common/view"
+	"archbench/unified/lake"
 )
 
 const (
@@ -30,12 +30,15 @@ const (
 	// So a row is merged a bounded number of times however long the history is.
 	growth      = 4
 	leastGrowth = 10_000
+	// patience is how many micro-batches a merge may outlast. One that is starved longer is
+	// waited for, so that files do not grow without end where processors are overloaded.
+	patience = 24
 )
 
 // upkeep keeps reading and committing cheap: it merges small files and rows of
 // equal keys, and forgets old snapshots. After each micro-batch one table in turn has
 // its snapshots forgotten, and the table that needs it most is merged; what takes long
-// runs beside the loop. Only the loop touches it.
+// runs in the background. Only the loop touches it.
 type upkeep struct {
 	turn    int
 	counted int                    // gold tables whose rows were counted, for the turn of the next
@@ -44,14 +47,16 @@ type upkeep struct {
 	merged  map[view.Partial]int64 // rows of served tables when they were last merged
 }
 
-// merge is the work on one table, computed beside the micro-batches that go on.
+// merge is the work on one table, computed beside the micro-batches that go on, with the
+// time that they and answers leave.
 type merge struct {
 	table      tableOf
-	generation int      // of gold, as it was at the start
-	small      []string // files whose rows path will hold; none: nothing to merge
-	path       string   // set once it is written
-	served     int64    // leading rows of the served table that mergedTable will hold; 0: leave it
+	generation int         // of gold, as it was at the start
+	small      []lake.File // files whose rows large will hold; none: nothing to merge
+	large      lake.File   // set once it is written
+	served     int64       // leading rows of the served table that mergedTable will hold; 0: leave it
 	began      time.Time
+	outlasted  int // micro-batches
 	cancel     context.CancelFunc
 	done       chan error
 }
@@ -91,10 +96,13 @@ func (u *Unified) tidy(ctx context.Context) error {
 			return err
 		}
 	}
-	if m != nil {
+	if m == nil {
+		return u.startMerge(ctx)
+	}
+	if m.outlasted++; m.outlasted < patience {
 		return nil
 	}
-	return u.startMerge(ctx)
+	return u.finishMerge(ctx, <-m.done)
 }
 
 // inUse reports whether a rebuild reads a table's files, which then have to stay.
@@ -130,24 +138,19 @@ func (u *Unified) startMerge(ctx context.Context) error {
 	k := batch.Kernel{Params: u.c.Params, Rules: now.Rules}
 	ctx, m.cancel = context.WithCancel(ctx)
 	u.upkeep.merge = m
-	go func() { m.done <- u.computeMerge(ctx, m, k) }()
+	inBackground(m.done, func() error { return u.computeMerge(ctx, m, k) })
 	return nil
 }
 
 // mergeable lists the files of the fullest tier that is worth a merge.
-func mergeable(files []string) []string {
-	if len(files) < mergeAt {
-		return nil
-	}
-	var byTier [tiers][]string
+func mergeable(files []lake.File) []lake.File {
+	var byTier [tiers][]lake.File
 	for _, f := range files {
-		if info, err := os.Stat(f); err == nil {
-			if tier := tierOf(info.Size()); tier < tiers {
-				byTier[tier] = append(byTier[tier], f)
-			}
+		if tier := tierOf(f.Bytes); tier < tiers {
+			byTier[tier] = append(byTier[tier], f)
 		}
 	}
-	fullest := slices.MaxFunc(byTier[:], func(a, b []string) int { return len(a) - len(b) })
+	fullest := slices.MaxFunc(byTier[:], func(a, b []lake.File) int { return len(a) - len(b) })
 	if len(fullest) < mergeAt {
 		return nil
 	}
@@ -180,7 +183,7 @@ func (u *Unified) computeMerge(ctx context.Context, m *merge, k batch.Kernel) er
 			query = k.Merge(kind, readParquet(m.small))
 		}
 		var err error
-		if m.path, err = u.copyTo(ctx, m.table.namespace, m.table.name, query); err != nil {
+		if m.large, err = u.copyTo(ctx, m.table.namespace, m.table.name, query); err != nil {
 			return err
 		}
 	}
@@ -203,7 +206,7 @@ func (u *Unified) finishMerge(ctx context.Context, err error) error {
 		return fmt.Errorf("merge small files of %s.%s: %w", m.table.namespace, m.table.name, err)
 	}
 	if len(m.small) > 0 {
-		if err := u.lake.Replace(ctx, m.table.namespace, m.table.name, m.small, m.path, u.current().Coverage); err != nil {
+		if err := u.lake.Replace(ctx, m.table.namespace, m.table.name, m.small, m.large, u.current().Coverage); err != nil {
 			return err
 		}
 	}

@@ -176,6 +176,35 @@ func TestRollingRevenueOfManySlides(t *testing.T) {
 	}
 }
 
+// A session that began before a range shows in none of its parts, however they are cut
+// into fragments; one that begins in the range shows with what lies behind it.
+func TestSessionsAcrossTheBoundsOfARange(t *testing.T) {
+	db := open(t)
+	k := batch.Kernel{Params: view.DefaultParams(), Rules: view.EveryLine}
+	minute := time.Minute.Milliseconds()
+	do(t, db, fmt.Sprintf(`CREATE TABLE fragments AS SELECT customer_id, first * %[1]d AS session_start, last * %[1]d AS session_end, 1::BIGINT AS lines, 1::BIGINT AS net_milli
+		FROM (VALUES (1, 0, 100), (1, 110, 120), (1, 130, 130), (1, 170, 180), (1, 200, 230), (2, 0, 79), (2, 110, 111)) f(customer_id, first, last)`, minute))
+	for _, c := range []struct {
+		from, to int64
+		want     []view.Row
+	}{
+		{105, 200, []view.Row{{Num: [view.MaxNums]int64{1, 170 * minute, 230 * minute, 2, 2}}, {Num: [view.MaxNums]int64{2, 110 * minute, 111 * minute, 1, 1}}}},
+		{109, 170, []view.Row{{Num: [view.MaxNums]int64{2, 110 * minute, 111 * minute, 1, 1}}}},
+		{111, 170, nil},
+		{171, 300, nil},
+	} {
+		from, to := c.from*minute, c.to*minute
+		q := view.Query{View: view.CustomerSessions, From: &from, To: &to}
+		got, err := batch.Collect(t.Context(), db, q.View.Schema(), k.Finish(q, "fragments", ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(c.want, got) {
+			t.Errorf("from minute %d to %d: %v, want %v", c.from, c.to, got, c.want)
+		}
+	}
+}
+
 // BenchmarkRebuild makes all partials of a million lines, deduplication included.
 func BenchmarkRebuild(b *testing.B) {
 	const n = 1_000_000

@@ -53,8 +53,15 @@ func (k Kernel) rows(q view.Query, partials, profiles string) string {
 		}
 		reach = &to
 	}
-	if q.View != view.CustomerSessions { // a session in range may have fragments outside it
+	switch {
+	case q.View != view.CustomerSessions:
 		partials = fmt.Sprintf("(SELECT * FROM %s WHERE %s)", partials, between("window_start", q.From, reach))
+	case q.From != nil:
+		// A session in range may have fragments behind to. One that ended more than the gap
+		// before from is no part of a session that begins in range, nor of one that keeps
+		// what follows from beginning another.
+		least := max(*q.From, -beyond) - p.SessionGap.Milliseconds()
+		partials = fmt.Sprintf("(SELECT * FROM %s WHERE %s)", partials, between("session_end", &least, nil))
 	}
 	merged := "(" + k.Merge(q.View.Partial(), partials) + ")"
 	switch q.View {

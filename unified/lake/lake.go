@@ -65,8 +65,8 @@ type Lake struct {
 
 	mu      sync.Mutex // guards what follows
 	tables  map[string]*table.Table
-	pending map[string]move     // commits that the catalog's database does not know yet
-	live    map[string][]string // data files of a table's current snapshot
+	pending map[string]move   // commits that the catalog's database does not know yet
+	live    map[string][]File // data files of a table's current snapshot
 	// unsynced are data files of commits that need not be on disk yet.
 	unsynced []string
 }
@@ -104,7 +104,7 @@ func Open(ctx context.Context, dir string) (*Lake, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the catalog %s: %w (if it is damaged, remove the data directory to build the state anew from the log)", dir, err), db.Close())
 	}
-	return &Lake{dir: dir, db: db, catalog: c, tables: map[string]*table.Table{}, pending: map[string]move{}, live: map[string][]string{}}, nil
+	return &Lake{dir: dir, db: db, catalog: c, tables: map[string]*table.Table{}, pending: map[string]move{}, live: map[string][]File{}}, nil
 }
 
 // Close closes the catalog.
@@ -150,41 +150,80 @@ func (l *Lake) create(ctx context.Context, ident table.Identifier, columns []Col
 	return os.MkdirAll(filepath.Join(l.dir, ident[0], ident[1], "data"), 0o755)
 }
 
+// File is a sealed Parquet file of a table.
+type File struct {
+	Path        string
+	Rows, Bytes int64
+}
+
+// entry is what a manifest says of a file. The rows are counted by whoever wrote it, so
+// that no file is opened again for its footer.
+func (f File) entry() (iceberg.DataFile, error) {
+	b, err := iceberg.NewDataFileBuilder(*iceberg.UnpartitionedSpec, iceberg.EntryContentData, f.Path, iceberg.ParquetFile, nil, nil, nil, f.Rows, f.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("describe %s: %w", f.Path, err)
+	}
+	return b.Build(), nil
+}
+
+func entries(files ...File) ([]iceberg.DataFile, error) {
+	all := make([]iceberg.DataFile, len(files))
+	for i, f := range files {
+		var err error
+		if all[i], err = f.entry(); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
 // NewFile names a Parquet file that does not exist yet in a table's folder. Once
 // it is written, Seal makes it fit to be committed.
 func (l *Lake) NewFile(namespace, name string) string {
 	return filepath.Join(l.dir, namespace, name, "data", fmt.Sprintf("%d-%d.parquet", time.Now().UnixNano(), l.files.Add(1)))
 }
 
-// Add commits a sealed Parquet file to a table.
-func (l *Lake) Add(ctx context.Context, namespace, name, path string, at coverage.Coverage) error {
+// Add commits a file to a table. It must have the table's columns.
+func (l *Lake) Add(ctx context.Context, namespace, name string, file File, at coverage.Coverage) error {
+	added, err := entries(file)
+	if err != nil {
+		return err
+	}
 	if err := l.commit(ctx, namespace, name, func(t *table.Transaction) error {
-		return t.AddFiles(ctx, []string{path}, properties(at), true)
+		return t.AddDataFiles(ctx, added, properties(at), table.WithoutDuplicateCheck())
 	}); err != nil {
 		return err
 	}
-	l.added(namespace, name, append(l.Files(namespace, name), path), path)
+	l.added(namespace, name, append(l.Files(namespace, name), file), file)
 	return nil
 }
 
-// Replace commits a sealed file in the place of others that held the same.
-func (l *Lake) Replace(ctx context.Context, namespace, name string, old []string, path string, at coverage.Coverage) error {
+// Replace commits a file in the place of others that held the same.
+func (l *Lake) Replace(ctx context.Context, namespace, name string, old []File, file File, at coverage.Coverage) error {
+	added, err := entries(file)
+	if err != nil {
+		return err
+	}
+	removed, err := entries(old...)
+	if err != nil {
+		return err
+	}
 	if err := l.commit(ctx, namespace, name, func(t *table.Transaction) error {
-		return t.ReplaceDataFiles(ctx, old, []string{path}, properties(at))
+		return t.ReplaceDataFilesWithDataFiles(ctx, removed, added, properties(at))
 	}); err != nil {
 		return err
 	}
-	kept := slices.DeleteFunc(l.Files(namespace, name), func(f string) bool { return slices.Contains(old, f) })
-	l.added(namespace, name, append(kept, path), path)
+	kept := slices.DeleteFunc(l.Files(namespace, name), func(f File) bool { return slices.Contains(old, f) })
+	l.added(namespace, name, append(kept, file), file)
 	return nil
 }
 
 // added keeps the list of a table's files, to which a commit added one.
-func (l *Lake) added(namespace, name string, files []string, path string) {
+func (l *Lake) added(namespace, name string, files []File, file File) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.live[key(namespace, name)] = files
-	l.unsynced = append(l.unsynced, path)
+	l.unsynced = append(l.unsynced, file.Path)
 }
 
 func properties(at coverage.Coverage) iceberg.Properties {
@@ -206,27 +245,27 @@ func (l *Lake) commit(ctx context.Context, namespace, name string, change func(*
 }
 
 // Files lists the data files of a table's current snapshot.
-func (l *Lake) Files(namespace, name string) []string {
+func (l *Lake) Files(namespace, name string) []File {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Clone(l.live[key(namespace, name)])
 }
 
-func (l *Lake) setFiles(namespace, name string, files []string) {
+func (l *Lake) setFiles(namespace, name string, files []File) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.live[key(namespace, name)] = files
 }
 
 // filesOf lists the data files of a snapshot.
-func (l *Lake) filesOf(ctx context.Context, namespace, name string, snapshot int64) ([]string, error) {
+func (l *Lake) filesOf(ctx context.Context, namespace, name string, snapshot int64) ([]File, error) {
 	tasks, err := l.table(namespace, name).Scan(table.WithSnapshotID(snapshot)).PlanFiles(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list the files of table %s.%s: %w", namespace, name, err)
 	}
-	files := make([]string, len(tasks))
+	files := make([]File, len(tasks))
 	for i, task := range tasks {
-		files[i] = local(task.File.FilePath())
+		files[i] = File{local(task.File.FilePath()), task.File.Count(), task.File.FileSizeBytes()}
 	}
 	return files, nil
 }
@@ -270,10 +309,10 @@ func (l *Lake) removeStrays(ctx context.Context, namespace, name string) error {
 			return err
 		}
 		for _, f := range files {
-			if _, err := os.Stat(f); err != nil {
+			if _, err := os.Stat(f.Path); err != nil {
 				return fmt.Errorf("table %s.%s names a file that cannot be read: %w: remove the data directory to build the state anew from the log", namespace, name, err)
 			}
-			named[f] = true
+			named[f.Path] = true
 		}
 	}
 	return l.removeData(namespace, name, named)
@@ -313,7 +352,7 @@ func (l *Lake) Expire(ctx context.Context, namespace, name string) error {
 	}
 	named := map[string]bool{}
 	for _, f := range l.Files(namespace, name) {
-		named[f] = true
+		named[f.Path] = true
 	}
 	return errors.Join(l.removeData(namespace, name, named), l.removeManifests(ctx, namespace, name))
 }

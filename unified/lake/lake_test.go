@@ -29,7 +29,7 @@ func open(t *testing.T, dir string) *Lake {
 }
 
 // add commits a file with some rows to a table.
-func add(t *testing.T, l *Lake, namespace string, rows int) string {
+func add(t *testing.T, l *Lake, namespace string, rows int) File {
 	t.Helper()
 	db, err := duck.Open(t.Context(), duck.Options{Threads: 1})
 	if err != nil {
@@ -40,13 +40,14 @@ func add(t *testing.T, l *Lake, namespace string, rows int) string {
 	if err := db.Do(t.Context(), "write rows", fmt.Sprintf("COPY (SELECT 1::INTEGER AS partition, 'country ' || range AS country, range AS lines FROM range(%d)) TO %s (FORMAT parquet)", rows, duck.Quote(path))); err != nil {
 		t.Fatal(err)
 	}
-	if path, err = Seal(path); err != nil {
+	file, err := Seal(path, int64(rows))
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := l.Add(t.Context(), namespace, "t", path, coverage.Zero(1)); err != nil {
+	if err := l.Add(t.Context(), namespace, "t", file, coverage.Zero(1)); err != nil {
 		t.Fatal(err)
 	}
-	return path
+	return file
 }
 
 func mark(t *testing.T, l *Lake, namespace string) Mark {
@@ -92,7 +93,7 @@ func TestFlushMovesTablesTogether(t *testing.T) {
 		t.Errorf("%d files before what was not flushed was taken back and %d after it, want 18 and 10", before, after)
 	}
 	if files := l.Files("a", "t"); len(files) != 1 || files[0] != first {
-		t.Errorf("table a has the files %v, want %s", files, first)
+		t.Errorf("table a has the files %v, want %s", files, first.Path)
 	}
 	add(t, l, "a", 30)
 	add(t, l, "b", 30)

@@ -33,7 +33,7 @@ func (l *Lake) Mark(namespace, name string) (Mark, error) {
 	if s == nil {
 		return Mark{}, nil
 	}
-	sum, err := sumOf(local(s.ManifestList))
+	sum, _, err := sumOf(local(s.ManifestList))
 	return Mark{s.SnapshotID, sum}, err
 }
 
@@ -48,49 +48,44 @@ func (l *Lake) snapshot(namespace, name string) int64 {
 // local is the path of a file that Iceberg names by URL.
 func local(url string) string { return strings.TrimPrefix(url, "file://") }
 
-// Seal brings the sum of a written file's content into its name and returns the new
-// path. The next Flush after it was committed brings it to disk.
-func Seal(path string) (string, error) {
-	sum, err := sumOf(path)
+// Seal brings the sum of a written file's content into its name; rows is how many it
+// holds. The next Flush after it was committed brings it to disk.
+func Seal(path string, rows int64) (File, error) {
+	sum, bytes, err := sumOf(path)
 	if err != nil {
-		return "", fmt.Errorf("seal %s: %w", path, err)
+		return File{}, fmt.Errorf("seal %s: %w", path, err)
 	}
 	sealed := fmt.Sprintf("%s-%08x.parquet", strings.TrimSuffix(path, ".parquet"), sum)
 	if err := os.Rename(path, sealed); err != nil {
-		return "", fmt.Errorf("seal %s: %w", path, err)
+		return File{}, fmt.Errorf("seal %s: %w", path, err)
 	}
-	return sealed, nil
+	return File{sealed, rows, bytes}, nil
 }
 
-func sumFrom(r io.Reader) (uint32, error) {
-	h := crc32.New(castagnoli)
-	_, err := io.Copy(h, r)
-	return h.Sum32(), err
-}
-
-func sumOf(path string) (uint32, error) {
+// sumOf is the CRC-32C of a file's content, and its length.
+func sumOf(path string) (sum uint32, bytes int64, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return 0, fmt.Errorf("sum a file: %w", err)
+		return 0, 0, fmt.Errorf("sum a file: %w", err)
 	}
 	defer f.Close()
-	sum, err := sumFrom(f)
-	if err != nil {
-		return 0, fmt.Errorf("sum %s: %w", path, err)
+	h := crc32.New(castagnoli)
+	if bytes, err = io.Copy(h, f); err != nil {
+		return 0, 0, fmt.Errorf("sum %s: %w", path, err)
 	}
-	return sum, nil
+	return h.Sum32(), bytes, nil
 }
 
 // verify holds all files of the current snapshot against its mark, and lists the
 // data files.
-func (l *Lake) verify(ctx context.Context, namespace, name string, m Mark) ([]string, error) {
+func (l *Lake) verify(ctx context.Context, namespace, name string, m Mark) ([]File, error) {
 	t := l.table(namespace, name)
 	s := t.CurrentSnapshot()
 	if s == nil {
 		return nil, nil
 	}
 	list := local(s.ManifestList)
-	if sum, err := sumOf(list); err != nil || sum != m.Sum {
+	if sum, _, err := sumOf(list); err != nil || sum != m.Sum {
 		return nil, torn(list, err)
 	}
 	files, err := t.FS(ctx)
@@ -111,10 +106,10 @@ func (l *Lake) verify(ctx context.Context, namespace, name string, m Mark) ([]st
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s", err, remedy)
 	}
-	for _, path := range data {
-		sum, err := sumOf(path)
-		if err != nil || !strings.HasSuffix(path, fmt.Sprintf("-%08x.parquet", sum)) {
-			return nil, torn(path, err)
+	for _, f := range data {
+		sum, _, err := sumOf(f.Path)
+		if err != nil || !strings.HasSuffix(f.Path, fmt.Sprintf("-%08x.parquet", sum)) {
+			return nil, torn(f.Path, err)
 		}
 	}
 	return data, nil
