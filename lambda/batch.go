@@ -272,7 +272,7 @@ func (l *Lambda) beginBatch(ctx context.Context, wanted view.Rules) (input, erro
 	}
 	l.sealing.Lock()
 	defer l.sealing.Unlock()
-	if _, err := l.seal(ctx, func(p *partition) share {
+	if _, err := l.seal(func(p *partition) share {
 		s, ended := p.seal(rules)
 		l.backlog.sealed(ended) // at once: writing the segment takes long
 		return s
@@ -299,30 +299,29 @@ func (l *Lambda) segmentLoop(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if err := l.writeSegment(ctx); err != nil {
+		if err := l.writeSegment(); err != nil {
 			return err
 		}
 	}
 }
 
 // writeSegment puts everything read so far into the master dataset. The spans go on.
-func (l *Lambda) writeSegment(ctx context.Context) error {
+func (l *Lambda) writeSegment() error {
 	l.sealing.Lock()
 	defer l.sealing.Unlock()
-	_, err := l.seal(ctx, (*partition).take)
+	_, err := l.seal((*partition).take)
 	return err
 }
 
 // seal makes a segment of what the partitions hand over. What it takes from them
-// is either in the manifest or the process must not go on: so a stop does not
-// interrupt it, and after a failure it fails for ever. The caller holds sealing.
-func (l *Lambda) seal(ctx context.Context, take func(*partition) share) (at coverage.Coverage, err error) {
+// is either in the manifest or the process must not go on: so nothing interrupts it,
+// and after a failure it fails for ever. The caller holds sealing.
+func (l *Lambda) seal(take func(*partition) share) (at coverage.Coverage, err error) {
 	if l.broken != nil {
 		return at, l.broken
 	}
 	defer func() { l.broken = err }()
 	began := time.Now()
-	ctx = context.WithoutCancel(ctx)
 	at = coverage.Zero(len(l.partitions))
 	var all share
 	for n, p := range l.partitions {
@@ -335,7 +334,7 @@ func (l *Lambda) seal(ctx context.Context, take func(*partition) share) (at cove
 		return at, nil
 	}
 	err = l.c.Guarantee.Commit(
-		func() error { return l.keep(ctx, at, all) },
+		func() error { return l.keep(at, all) },
 		func() error { return l.dir.SaveOffsets(at) },
 		func() error { return l.c.Faults.Point(betweenCommits) })
 	if err != nil {
@@ -350,7 +349,7 @@ func (l *Lambda) seal(ctx context.Context, take func(*partition) share) (at cove
 }
 
 // keep writes a segment and names it in the manifest.
-func (l *Lambda) keep(ctx context.Context, at coverage.Coverage, all share) error {
+func (l *Lambda) keep(at coverage.Coverage, all share) error {
 	g, err := l.master.Write(at, all.lines, all.changes)
 	if err != nil {
 		return err

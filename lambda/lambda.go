@@ -296,7 +296,7 @@ func (l *Lambda) Run(ctx context.Context) (err error) {
 	if err := g.Wait("lambda"); err != nil {
 		return err
 	}
-	if err := l.writeSegment(ctx); err != nil { // a clean stop keeps what was read
+	if err := l.writeSegment(); err != nil { // a clean stop keeps what was read
 		return err
 	}
 	return l.keepAlerts()
