@@ -7,18 +7,19 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// turns keep a place free for live work while a replay runs. A replay always has
+// turns keep places free for live work while a replay runs. A replay always has
 // more to do: its partitions and its part of commits would fill every place that the
 // Go scheduler has (GOMAXPROCS), and a goroutine that the network wakes then waits for
-// the next look at the network, up to 10 ms, and behind whoever runs by then. With one
+// the next look at the network, up to 10 ms, and behind whoever runs by then. With a
 // place idle the kernel wakes its thread at once.
 type turns struct{ places *semaphore.Weighted }
 
-// newTurns leaves one place of the scheduler free, where it has two. There are two on a
-// single processor as well if GOMAXPROCS says so: which of both runs is then for
-// the kernel to say, which puts the one that slept before the one that did not.
+// newTurns gives a replay as many places as there are processors, and leaves one free
+// where there are two. On a single processor there are several if GOMAXPROCS says so:
+// who runs is then for the kernel to say, which puts those that slept before those that
+// did not.
 func newTurns() turns {
-	return turns{semaphore.NewWeighted(int64(max(1, runtime.GOMAXPROCS(0)-1)))}
+	return turns{semaphore.NewWeighted(int64(max(1, min(runtime.NumCPU(), runtime.GOMAXPROCS(0)-1))))}
 }
 
 // wait waits for a turn, which done gives back.

@@ -30,6 +30,11 @@ type Process struct {
 // state can be asked.
 const startPatience = 2 * time.Minute
 
+// sparePlaces is how many places Go's scheduler has beyond processors: one each for a long
+// read, for the collector and for a store's compaction. Whoever the network wakes then
+// finds a place at once, and the kernel says who of them runs.
+const sparePlaces = 3
+
 // Start runs a command and waits for the line with its address. What it logs
 // goes to the file at logPath.
 func Start(ctx context.Context, command []string, dir, logPath string, cpus []int) (*Process, error) {
@@ -40,8 +45,8 @@ func Start(ctx context.Context, command []string, dir, logPath string, cpus []in
 	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Stderr = log
 	cmd.Env = environment(os.Environ())
-	if len(cpus) > 0 { // one place more than processors, as host.Restrict gives: a long read must not keep what was woken from running
-		cmd.Env = append(cmd.Env, "GOMAXPROCS="+strconv.Itoa(len(cpus)+1))
+	if len(cpus) > 0 {
+		cmd.Env = append(cmd.Env, "GOMAXPROCS="+strconv.Itoa(len(cpus)+sparePlaces))
 	}
 	out, in, err := os.Pipe()
 	if err != nil {

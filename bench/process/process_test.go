@@ -1,10 +1,10 @@
 package process
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -106,6 +106,21 @@ func zombie(pid int) bool {
 	return err == nil && strings.Contains(string(stat), ") Z ")
 }
 
+// environmentOf asks a process for its environment.
+func environmentOf(t *testing.T, p *Process) string {
+	t.Helper()
+	r, err := http.Get(p.Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	all, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(all)
+}
+
 func TestStartAndEnd(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("ARCHBENCH_TRIGGER", "9s") // meant for the run: must not reach the process
@@ -114,16 +129,7 @@ func TestStartAndEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := http.Get(p.Address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Body.Close()
-	var seen []string
-	for lines := bufio.NewScanner(r.Body); lines.Scan(); {
-		seen = append(seen, lines.Text())
-	}
-	all := strings.Join(seen, "\n")
+	all := environmentOf(t, p)
 	if strings.Contains(all, "ARCHBENCH_TRIGGER") || !strings.Contains(all, "ARCHBENCH_KAFKA_PASSWORD=secret") {
 		t.Errorf("environment of the process:\n%s", all)
 	}
@@ -224,6 +230,9 @@ func TestProcessors(t *testing.T) {
 	want := "Cpus_allowed_list:\t" + strconv.Itoa(sets.Architecture[0])
 	if !strings.Contains(string(status), want) {
 		t.Errorf("the process is not on processors %v:\n%s", sets.Architecture, status)
+	}
+	if places := fmt.Sprintf("GOMAXPROCS=%d", len(sets.Architecture)+sparePlaces); !strings.Contains(environmentOf(t, p), places) {
+		t.Errorf("the process has another number of places than %s", places)
 	}
 	if err := p.End(); err != nil {
 		t.Error(err)
