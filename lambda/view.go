@@ -99,6 +99,9 @@ func (l *Lambda) cutView(ctx context.Context, v *batchView, q view.Query, spans 
 func (l *Lambda) needed(q view.Query, spans []*stream.Cut) batch.Part {
 	part := batch.Whole()
 	part.From, part.To = stream.Range(l.c.Params, q)
+	if q.View != view.CustomerSessions || part == batch.Whole() {
+		return part
+	}
 	for _, c := range spans {
 		if least, some := c.LeastWindow(); some {
 			part.EndsFrom = min(part.EndsFrom, least-l.c.Params.SessionGap.Milliseconds())
